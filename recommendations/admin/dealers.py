@@ -19,7 +19,7 @@ from console.dashboard.registry import show_for_period
 from console.formats import NONE, ago, link_to
 from recommendations.admin.pages import RowsPage, may_see
 from recommendations.insight import dealers
-from recommendations.insight.dealers import Dealer, Question, Rates
+from recommendations.insight.dealers import Dealer, DealerQuery, Rates
 from recommendations.models import CountedDay, Placement, ServedList
 from web.tables import as_csv
 
@@ -56,9 +56,9 @@ class DealersForm(PeriodForm):
         return {"order": "shown"}
 
     @property
-    def question(self) -> Question:
+    def question(self) -> DealerQuery:
         cleaned = self.cleaned_data
-        return Question(self.period, cleaned["placement"], cleaned["only"] == "unseen", cleaned["order"])
+        return DealerQuery(self.period, cleaned["placement"], cleaned["only"] == "unseen", cleaned["order"])
 
     def link(self, **changes: Any) -> str:
         """The same question with some of it changed, as the query of a link."""

@@ -15,7 +15,7 @@ from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey
 from catalog.api.fields import QuestionSerializer
 from catalog.models import Listing
-from recommendations.insight.reverse_match import BUYERS, Match, matching_buyers, welcoming
+from recommendations.insight.reverse_match import BUYERS, Match, matching_buyers, without_exclusions
 from web.strict import StrictView, checked
 
 K_DEFAULT = 20
@@ -66,7 +66,7 @@ class ListingBuyersView(StrictView):
         if listing is None or listing.status == Listing.Status.DRAFT:
             raise Http404(_("There is no such listing."))
         matched = matching_buyers(listing) if listing.is_available else None
-        found = welcoming(listing, matched.matches if matched else ())[: asked["k"]]
+        found = without_exclusions(listing, matched.matches if matched else ())[: asked["k"]]
         return Response(MatchingBuyersSerializer({"buyers": [as_shown(match) for match in found]}).data)
 
 

@@ -1,1 +1,2 @@
-"""What the admin's pages for questions show: what-ifs, comparisons, maps; by the functions that serve."""
+"""The data of the admin's analysis pages: what-if lists, comparisons, offline tests and maps, computed by the code
+that serves."""

@@ -1,4 +1,4 @@
-"""Ranker versions side by side: what evaluations have found about each, and the evaluation that would find more."""
+"""Ranker versions side by side: the figures of past evaluations, and the parameters of one that compares them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from recommendations.metrics.figures import ALL_BUYERS, COVERAGE, DIVERSITY, LEA
 from recommendations.models import Evaluation, EvaluationFigure, Interaction, RankerVersion
 from recommendations.training.gate import FEWEST_BUYERS
 
-SHOWN_AT_MOST = 4  # versions; more do not fit a page
-LOOKED_THROUGH = 50  # evaluations, the newest first
+SHOWN_AT_MOST = 4  # versions that fit a page
+LOOKED_THROUGH = 50  # newest evaluations that are searched
 K = 10
 METRICS = (("ndcg", K), ("recall", K), ("hit rate", K), (COVERAGE, K), (DIVERSITY, K), (NOVELTY, K), (PAIRS_WON, 0))
 
@@ -24,7 +24,7 @@ METRICS = (("ndcg", K), ("recall", K), ("hit rate", K), (COVERAGE, K), (DIVERSIT
 
 
 def usual_versions() -> list[RankerVersion]:
-    """The live version, the one it would be rolled back to, and the newest; each once, the live one first."""
+    """Return the live version, the one a rollback returns to, and the newest; each once, the live one first."""
     usable = list(RankerVersion.objects.usable().order_by("-pk"))
     live = [one for one in usable if one.status == RankerVersion.Status.LIVE]
     before = [one for one in usable if one.promoted_at and live and one.pk < live[0].pk][:1]
@@ -48,12 +48,12 @@ Key = tuple[str, str, int]  # metric, slice, k
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found about one version in one evaluation.
+    """Figures of one version in one evaluation.
 
     Attributes:
-        evaluation: Which.
+        evaluation: The evaluation.
         figures: By metric, slice and k.
-        known: Share of the tested events that the version had learned from; None where it was not recorded.
+        known: Share of the tested events that the version was trained on; None where it was not recorded.
     """
 
     evaluation: Evaluation
@@ -66,14 +66,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is known of how good some versions are.
+    """Figures of some versions.
 
     Attributes:
         measured: By version id; absent where a version was never evaluated.
-        leads: Of the first version over each other one, by version id and metric, buyer by buyer; only from an
-            evaluation that asked all of them the same.
-        is_same_question: Whether the figures are of the same buyers, cars and moment.
-        unfinished: An evaluation of these versions that is queued or at work.
+        leads: Differences of the first version to each other one, by version id and metric, paired by buyer; only from
+            an evaluation of all of them.
+        is_same_question: Whether the figures are of the same buyers, cars and cutoff.
+        unfinished: An evaluation of these versions that is queued or running.
     """
 
     measured: Mapping[int, Measured] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Findings:
 
 
 def find(versions: Sequence[RankerVersion]) -> Findings:
-    """The newest evaluation that asked all of these versions the same; failing that, the newest of each."""
+    """Find the newest evaluation of all these versions; if there is none, the newest of each."""
     ids = [version.pk for version in versions]
     newest = list(Evaluation.objects.filter(source=Evaluation.LOG).order_by("-pk")[:LOOKED_THROUGH])
     unfinished = next((one for one in newest if one.status in ("queued", "running") and asks_all(one, ids)), None)
@@ -100,7 +100,7 @@ def find(versions: Sequence[RankerVersion]) -> Findings:
 
 
 def name_in(evaluation: Evaluation, version_id: int) -> str:
-    """What a version is called among the rankers of an evaluation; "" where it was not asked."""
+    """Return the name of a version among the rankers of an evaluation; "" where it is not among them."""
     if evaluation.version_id == version_id:
         return OURS
     return name_of(version_id) if version_id in evaluation.parameters.get("beside", ()) else ""
@@ -111,7 +111,7 @@ def asks_all(evaluation: Evaluation, version_ids: Iterable[int]) -> bool:
 
 
 def is_one_question(evaluations: Iterable[Evaluation | None]) -> bool:
-    """Whether evaluations asked about the same: moment, buyers, cars, and the dice that drew them."""
+    """Whether the evaluations had the same cutoff, buyers, cars and seed."""
     asked = {
         (one.moment, one.n_buyers, one.n_candidates, one.n_events, one.parameters.get("seed"))
         for one in evaluations
@@ -121,7 +121,7 @@ def is_one_question(evaluations: Iterable[Evaluation | None]) -> bool:
 
 
 def read_figures(evaluations: Iterable[Evaluation]) -> dict[int, dict[str, dict[Key, Value]]]:
-    """By evaluation and name of the ranker; one query."""
+    """Read figures by evaluation and name of the ranker; one query."""
     found: dict[int, dict[str, dict[Key, Value]]] = {one.pk: {} for one in evaluations}
     for row in EvaluationFigure.objects.filter(evaluation__in=found).order_by("pk"):
         if row.value is not None:
@@ -140,7 +140,7 @@ def measured_by(evaluation: Evaluation, version_id: int, figures: Mapping[str, M
 def leads_in(
     evaluation: Evaluation, version_ids: Sequence[int], figures: Mapping[str, Mapping[Key, Value]]
 ) -> dict[int, dict[Key, Value]]:
-    """The first version's lead over each other, where the evaluation holds it: it does of one version alone."""
+    """Return the first version's differences to the others, which an evaluation holds for one version only."""
     first, *others = version_ids
     if name_in(evaluation, first) == OURS:
         return {one: leads_of(figures.get(name_of(one), {}), 1) for one in others}
@@ -149,7 +149,7 @@ def leads_in(
 
 
 def leads_of(figures: Mapping[Key, Value], sign: int) -> dict[Key, Value]:
-    """Leads over a ranker, or with sign -1 those of the ranker itself."""
+    """Return the differences to a ranker, or with sign -1 those of the ranker itself."""
     found = {}
     for (metric, of_slice, k), one in figures.items():
         if metric.startswith(LEAD):
@@ -159,21 +159,21 @@ def leads_of(figures: Mapping[Key, Value], sign: int) -> dict[Key, Value]:
 
 
 def slices_in(findings: Findings) -> list[str]:
-    """In the order in which they were measured, everybody first."""
+    """Return the slices in the order of measurement, all buyers first."""
     return list(dict.fromkeys(key[1] for one in findings.measured.values() for key in one.figures))
 
 
-# --- Asking all of them the same -------------------------------------------------------------------------------------
+# --- An evaluation of all of them ------------------------------------------------------------------------------------
 
 
 def joint_parameters(versions: Sequence[RankerVersion]) -> dict[str, Any]:
-    """Of an evaluation that asks all of some versions the same, about events that none of them has learned from.
+    """Return parameters of an evaluation of all versions on events that none of them was trained on.
 
-    Where too few buyers have done anything since the youngest was trained, it is about the last part of the log, and
-    states which share of it each has learned from.
+    Where too few buyers have acted since the youngest was trained, it tests on the last part of the log, and states
+    which share of it each version was trained on.
 
     Raises:
-        RankerRefused: With fewer than two versions that can be asked.
+        RankerRefused: With fewer than two versions that can rank.
     """
     usable = [one for one in versions if one.status in (RankerVersion.Status.LIVE, RankerVersion.Status.READY)]
     if len(usable) < 2:
@@ -186,7 +186,8 @@ def joint_parameters(versions: Sequence[RankerVersion]) -> dict[str, Any]:
 
 
 def unseen_since(versions: Sequence[RankerVersion]) -> str | None:
-    """The first moment from which on no version has learned, in ISO 8601; None where little happened since."""
+    """Return the time, in ISO 8601, after which no version was trained on any event; None where too little happened
+    since."""
     last_id = max(version.last_interaction_id for version in versions)
     events = Interaction.objects.about_cars()
     last = events.filter(pk__lte=last_id).order_by("-occurred_at").values_list("occurred_at", flat=True).first()

@@ -1,4 +1,4 @@
-"""Dealers and their exposure over a range of days: what lists showed of each beside its share of the stock."""
+"""Exposure of dealers over some days: each one's share of the cars shown in lists, beside its share of the stock."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ WHERE day >= %(first)s AND day <= %(last)s GROUP BY 1 ORDER BY 1
 
 
 def bounds(period: Period) -> dict[str, Any]:
-    """The days, and the moments they begin and end with."""
+    """Return the days, and the times at which they begin and end, as parameters of the SQL."""
     until = beginning(period.last + timedelta(days=1))
     return {"first": period.first, "last": period.last, "since": beginning(period.first), "until": until}
 
@@ -104,9 +104,9 @@ class Dealer:
     """One seller over some days.
 
     Attributes:
-        car_period: Period that their cars were for sale, added up over cars.
+        car_period: Time for which their cars were for sale, summed over cars.
         n_live: Cars for sale now.
-        stock_share, exposure_share: Of the car days of all sellers, and of the cars shown; 0 to 1.
+        stock_share, exposure_share: Share of the car days of all sellers, and of the cars shown; 0 to 1.
     """
 
     id: int
@@ -121,13 +121,13 @@ class Dealer:
 
     @property
     def ratio(self) -> float | None:
-        """Share of exposure for each share of stock: 1 is as much as the stock; None without stock."""
+        """Return the share of exposure divided by the share of stock; None without stock."""
         return self.exposure_share / self.stock_share if self.stock_share else None
 
 
 @dataclass(frozen=True)
-class Question:
-    """Which dealers, in what order. A placement of 0 is the lists without one; None is all lists.
+class DealerQuery:
+    """Which dealers to read, and in what order. A placement of 0 selects lists without one; None selects all lists.
 
     Attributes:
         is_unseen: Only dealers with cars for sale in these days, of which no list showed one.
@@ -150,12 +150,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Found:
-    """Some dealers in the order asked for.
+    """One page of dealers.
 
     Attributes:
-        dealers: Those of one page.
-        n: How many there are in all.
-        n_unseen: Dealers with cars for sale that no list showed; None where the page has no dealer to count beside.
+        dealers: In the order requested.
+        n: Number of dealers in all.
+        n_unseen: Dealers with cars for sale of which no list showed one; None where the page has no dealer.
     """
 
     dealers: list[Dealer]
@@ -163,8 +163,8 @@ class Found:
     n_unseen: int | None
 
 
-def dealers(question: Question, *, limit: int | None = None, offset: int = 0) -> Found:
-    """Some dealers, by one reading of the stock, which takes longest by far."""
+def dealers(question: DealerQuery, *, limit: int | None = None, offset: int = 0) -> Found:
+    """Read some dealers by one query, because reading the stock takes longest."""
     order = ORDERS.get(question.order, ORDERS["shown"])
     sql = f"{FIGURES} SELECT *, count(*) OVER () FROM dealers {question.where} ORDER BY {order}, id"  # noqa: S608
     with reading_connection().cursor() as cursor:
@@ -177,8 +177,8 @@ def dealers(question: Question, *, limit: int | None = None, offset: int = 0) ->
     return Found([dealer_of(row) for row in rows], n, n_unseen)
 
 
-def n_unseen(question: Question) -> int:
-    """How many dealers with cars for sale no list showed."""
+def n_unseen(question: DealerQuery) -> int:
+    """Count the dealers with cars for sale of which no list showed one."""
     sql = f"{FIGURES} SELECT count(*) FROM dealers WHERE shown = 0 AND car_days > 0"  # noqa: S608
     with reading_connection().cursor() as cursor:
         cursor.execute(sql, question.parameters)
@@ -193,7 +193,7 @@ def dealer_of(row: Sequence[Any]) -> Dealer:
 
 
 def by_placement(period: Period, seller_id: int | None = None) -> Iterator[tuple[Any, ...]]:
-    """Seller id, name, external id, placement, shown, clicked, contacted; of one seller, or of all by name."""
+    """Yield seller id, name, external id, placement, shown, clicked, contacted; of one seller, or of all by name."""
     with reading_connection().cursor() as cursor:
         cursor.execute(BY_PLACEMENT, {**bounds(period), "seller": seller_id})
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
@@ -201,14 +201,14 @@ def by_placement(period: Period, seller_id: int | None = None) -> Iterator[tuple
 
 
 def totals(period: Period) -> Mapping[str, Rates]:
-    """Placement -> its rates over all sellers; the most shown first; "" are lists without one."""
+    """Return rates over all sellers by placement, the most shown first; "" is for lists without a placement."""
     with reading_connection().cursor() as cursor:
         cursor.execute(TOTALS, bounds(period))
         return {name: Rates(*counts) for name, *counts in cursor.fetchall()}
 
 
 def trend(period: Period) -> dict[date, Rates]:
-    """Day -> rates of all lists; a day without lists is left out."""
+    """Return rates of all lists by day; days without lists are left out."""
     with reading_connection().cursor() as cursor:
         cursor.execute(TREND, bounds(period))
         return {day: Rates(*counts) for day, *counts in cursor.fetchall()}

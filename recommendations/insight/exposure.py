@@ -1,7 +1,7 @@
-"""How often a car was shown lately, where, by whom it was proposed, and what came of it.
+"""How often a car was shown in the last days, at which positions, from which candidate source, and with what result.
 
-The lists that held it are found by the index of their contents. What is expected of a place is what the places of the
-newest lists got, so that a car shown at the top is compared with others at the top.
+The lists that held it are found by the index on their contents. Its clicks are compared with those of the same
+positions in the newest lists, so that a car shown at the top is compared with others at the top.
 """
 
 # ruff: noqa: S608 -- put together from constants
@@ -20,18 +20,19 @@ from recommendations.models.impressions import was_shown
 from web.replicas import reading_connection
 
 DAYS = 30
-LISTS_AT_MOST = 20_000  # of one car
-COMPARED_LISTS = 3_000  # the newest, for what is usual
-SETTLED_AFTER_HOURS = 1  # younger lists may yet be clicked on
-BORROWED = 20.0  # showings at the overall rate that every place starts with
-PLACES_SHOWN = 20
+LISTS_AT_MOST = 20_000  # lists of one car that are read
+COMPARED_LISTS = 3_000  # newest lists, for the usual rates
+SETTLED_AFTER_HOURS = 1  # buyers may still click on younger lists
+PRIOR_SHOWS = 20.0  # shows at the overall rate that are added to each position
+POSITIONS_SHOWN = 20
 
-Key = tuple[int, str]  # place and source
+Key = tuple[int, str]  # position and source
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one place, one source or all: in how many lists it was shown, opened, and contacted about."""
+    """Lists that showed the car at one position, from one source, or in all; and how many led to a click and to a
+    contact."""
 
     label: str
     n_shown: int
@@ -50,14 +51,14 @@ class Figures:
 
 @dataclass(frozen=True)
 class Exposure:
-    """What became of one car in lists of the last ``DAYS``.
+    """Lists of the last ``DAYS`` that held one car.
 
     Attributes:
-        total: Over all places.
-        positions: By place from the top, those beyond ``PLACES_SHOWN`` left out.
-        sources: By who proposed it, the most frequent first.
+        total: Over all positions.
+        positions: By position from the top, up to ``POSITIONS_SHOWN``.
+        sources: By candidate source, the most frequent first.
         low, high: 95 % interval of clicks over clicks expected; 0 and infinity where it was never shown.
-        is_cut: More lists held it than were looked at.
+        is_cut: Whether there were more lists than were read.
     """
 
     total: Figures
@@ -96,7 +97,7 @@ def exposure_of(listing_id: int) -> Exposure:
         positions=tuple(
             counted(str(position), by_position[position])
             for position in sorted(by_position)
-            if position <= PLACES_SHOWN
+            if position <= POSITIONS_SHOWN
         ),
         sources=tuple(sorted(sources, key=lambda one: -one.n_shown)),
         low=low,
@@ -106,7 +107,7 @@ def exposure_of(listing_id: int) -> Exposure:
 
 
 def read_shown(listing_id: int) -> Counter[Key]:
-    """In how many lists it stood, by place and source."""
+    """Count the lists that held the car, by position and source."""
     with reading_connection().cursor() as cursor:
         cursor.execute(
             "WITH lists AS MATERIALIZED (SELECT * FROM recommendations_servedlist "
@@ -121,7 +122,8 @@ def read_shown(listing_id: int) -> Counter[Key]:
 
 
 def read_reactions(listing_id: int) -> tuple[Counter[Key], Counter[Key]]:
-    """In how many of those it was opened (or better), and led to a contact; by place and source."""
+    """Count those of the lists after which it was opened (or more), and those that led to a contact; by position and
+    source."""
     with reading_connection().cursor() as cursor:
         cursor.execute(
             "WITH events AS MATERIALIZED (SELECT served_list_id, kind_id FROM recommendations_interaction "
@@ -140,7 +142,8 @@ def read_reactions(listing_id: int) -> tuple[Counter[Key], Counter[Key]]:
 
 
 def usual_rates() -> Mapping[int, float]:
-    """Place -> share of showings there that were opened, in the newest lists; 0 stands for every other place."""
+    """Return the share of cars at each position of the newest lists that were opened; key 0 is for all further
+    positions."""
     with reading_connection().cursor() as cursor:
         cursor.execute(
             "WITH lists AS MATERIALIZED (SELECT * FROM recommendations_servedlist "
@@ -159,11 +162,11 @@ def usual_rates() -> Mapping[int, float]:
         rows = cursor.fetchall()
     n_shown, n_clicked = sum(row[1] for row in rows), sum(row[2] for row in rows)
     overall = n_clicked / n_shown if n_shown else 0.0
-    return {0: overall, **{position: (hit + BORROWED * overall) / (n + BORROWED) for position, n, hit in rows}}
+    return {0: overall, **{position: (hit + PRIOR_SHOWS * overall) / (n + PRIOR_SHOWS) for position, n, hit in rows}}
 
 
 def ratio_interval(n: int, expected: float) -> tuple[float, float]:
-    """Exact 95 % interval of a Poisson count over what was expected (Garwood 1936)."""
+    """Return the exact 95 % interval of a Poisson count divided by its expectation (Garwood 1936)."""
     if expected <= 0:
         return 0.0, float("inf")
     low = float(stats.chi2.ppf(0.025, 2 * n)) / 2 if n else 0.0

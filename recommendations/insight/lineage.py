@@ -1,4 +1,4 @@
-"""What a ranker version learned from, and what it learned."""
+"""The data that a ranker version was trained on, and the weights it learned."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from recommendations.models.artifacts import load_ranker
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a version learned from, and what it learned.
+    """Inputs and results of the training of a version.
 
     Attributes:
-        version: Which.
-        run: The training that made it, without its log; None where that was deleted.
-        weights: What one standard deviation of each term is worth, for known buyers and for cold buyers, by term.
-        kinds: What each kind of event weighed at training; empty where it was not recorded.
-        n_archetypes: Kinds of car it distinguishes; 0 where its arrays are gone.
+        version: The version.
+        run: Its training, without the log; None where that was deleted.
+        weights: Utility of one standard deviation of each term, by term, for known buyers and for cold buyers.
+        kinds: Weight of each event kind at training; empty where it was not recorded.
+        n_archetypes: Number of archetypes it distinguishes; 0 where its arrays are gone.
         refusal: Why its arrays cannot be read; "" where they can.
     """
 

@@ -1,4 +1,4 @@
-"""What is said of the cars on a map: their groups, which side is which, and the map area by area."""
+"""Texts of a map: groups of cars, names of the sides, and a description of each area."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUPS_SHOWN = 8
 PRICE_BANDS = 5
 TASTE_BANDS = ("least to their taste", "little", "middling", "much", "most to their taste")
 OTHER, UNKNOWN = "Other", "Not given"
-MIN_CORRELATION = 0.3  # correlation from which on the sides of a map are named after a number
+MIN_CORRELATION = 0.3  # smallest correlation at which the sides of a map are named after an attribute
 SIDES = (("left", "right"), ("bottom", "top"))
 AREA_NAMES = (
     ("top left", "top", "top right"), ("left", "middle", "right"), ("bottom left", "bottom", "bottom right"),
@@ -27,7 +27,7 @@ AREA_NAMES = (
 
 
 class Car(NamedTuple):
-    """One car on the map: its place, and the number of its group."""
+    """One car on the map: its coordinates, and the number of its group."""
 
     listing_id: int
     name: str
@@ -38,7 +38,7 @@ class Car(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Cars of one colour. ``is_rest``: those that have no group of their own."""
+    """Cars of one colour; ``is_rest`` marks the group of all others."""
 
     label: str
     n: int
@@ -60,7 +60,8 @@ class Area(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What a map shows of a car. ``price`` is in the market's currency; ``status`` is empty where the row is gone."""
+    """Attributes of a car on the map. ``price`` is in the market's currency; ``status`` is empty where the row is
+    gone."""
 
     listing_id: int
     status: str = ""
@@ -77,7 +78,7 @@ COLUMNS = ("pk", "status", "make__name", "body", "price", "currency", "year", "m
 
 
 def read_facts(listing_ids: NDArray[np.int64]) -> list[Facts]:
-    """In the order of the ids; one query."""
+    """Read the attributes in the order of the ids; one query."""
     rows = {row[0]: row for row in Listing.objects.filter(pk__in=listing_ids.tolist()).values_list(*COLUMNS)}
     currencies = sorted({row[5] for row in rows.values()})
     rates = dict(zip(currencies, exchange_rates(currencies).tolist(), strict=True))
@@ -106,7 +107,7 @@ def short_description(fact: Facts) -> str:
 def grouped(
     colour: str, facts: Sequence[Facts], utilities: NDArray[np.float64] | None = None
 ) -> tuple[list[Group], NDArray[np.intp]]:
-    """The groups of a colouring, and the number of each car's group."""
+    """Return the groups of a colouring, and the number of each car's group."""
     if colour == TASTE and utilities is not None:
         return in_taste_bands(utilities)
     if colour == PRICE:
@@ -115,7 +116,7 @@ def grouped(
 
 
 def label_of(fact: Facts, colour: str) -> str:
-    """What a group is called that a car belongs to by make, body or status; "" where that is unknown."""
+    """Return the name of a car's group by make, body or status; "" where it is unknown."""
     if colour == BODY:
         return str(Listing.Body(fact.body).label) if fact.body in Listing.Body.values else fact.body
     if colour == STATUS:
@@ -124,7 +125,7 @@ def label_of(fact: Facts, colour: str) -> str:
 
 
 def by_name(labels: Sequence[str]) -> tuple[list[Group], NDArray[np.intp]]:
-    """The commonest names, the rest together, and those without one."""
+    """Group by the most frequent names; the other names, and unknown ones, are a group each."""
     counts = Counter(label for label in labels if label)
     common = [label for label, _ in counts.most_common(GROUPS_SHOWN)]
     groups = [Group(label, counts[label]) for label in common]
@@ -138,7 +139,7 @@ def by_name(labels: Sequence[str]) -> tuple[list[Group], NDArray[np.intp]]:
 
 
 def in_price_bands(prices: NDArray[np.float64]) -> tuple[list[Group], NDArray[np.intp]]:
-    """About equally many cars to a band; the ends of the bands are round prices."""
+    """Group into bands with about equally many cars; the limits are round prices."""
     known = prices[~np.isnan(prices)]
     if not len(known):
         return counted(["any price", UNKNOWN], np.ones(len(prices), np.intp))
@@ -150,18 +151,18 @@ def in_price_bands(prices: NDArray[np.float64]) -> tuple[list[Group], NDArray[np
 
 
 def round_price(price: float) -> float:
-    """To two digits: 12,345 is 12,000."""
+    """Round to two digits: 12,345 is 12,000."""
     return float(f"{price:.1e}")
 
 
 def in_taste_bands(utilities: NDArray[np.float64]) -> tuple[list[Group], NDArray[np.intp]]:
-    """Equally many cars to a band, from those that suit the buyer least to those that suit them most."""
+    """Group into bands with equally many cars, from the lowest utility to the highest."""
     ranks = np.argsort(np.argsort(utilities, kind="stable"), kind="stable")
     return counted(TASTE_BANDS, ranks * len(TASTE_BANDS) // max(len(utilities), 1))
 
 
 def counted(labels: Sequence[str], codes: NDArray[np.integer]) -> tuple[list[Group], NDArray[np.intp]]:
-    """Groups with how many cars each has; that of the unknown only where there are some."""
+    """Return groups with their numbers of cars; the group of unknown values only where it has cars."""
     counts = np.bincount(codes, minlength=len(labels)).tolist()
     groups = [
         Group(label, n, is_rest=label == UNKNOWN)
@@ -175,7 +176,7 @@ def counted(labels: Sequence[str], codes: NDArray[np.integer]) -> tuple[list[Gro
 
 
 def sides_of(coordinates: NDArray[np.float64], facts: Sequence[Facts]) -> dict[str, str]:
-    """What the cars on each side tend to be, by the number that goes with the axis most."""
+    """Name what the cars on each side tend to be, by the attribute that correlates most with the axis."""
     numbers = {
         ("cheap", "expensive"): [None if fact.price is None else np.log(max(fact.price, 1.0)) for fact in facts],
         ("old", "new"): [fact.year for fact in facts],
@@ -192,7 +193,8 @@ def sides_of(coordinates: NDArray[np.float64], facts: Sequence[Facts]) -> dict[s
 
 
 def correlation(along: NDArray[np.float64], values: Sequence[float | None]) -> float:
-    """Of a coordinate and a number, over the cars where that is known; 0 where nothing can be said."""
+    """Return the correlation of a coordinate and an attribute over the cars where it is known; 0 where it is
+    undefined."""
     numbers = np.array([np.nan if value is None else value for value in values], np.float64)
     known = ~np.isnan(numbers)
     if known.sum() < 3 or not numbers[known].std() or not along[known].std():
@@ -201,7 +203,7 @@ def correlation(along: NDArray[np.float64], values: Sequence[float | None]) -> f
 
 
 def areas_of(cars: Sequence[Car], facts: Sequence[Facts]) -> list[Area]:
-    """Nine areas, a third of the cars to each row and each column; those without a car are left out."""
+    """Describe nine areas with a third of the cars to each row and each column; areas without a car are left out."""
     if not cars:
         return []
     by_id = {fact.listing_id: fact for fact in facts}
@@ -213,7 +215,7 @@ def areas_of(cars: Sequence[Car], facts: Sequence[Facts]) -> list[Area]:
 
 
 class Compass:
-    """Names the part of a map that a place lies in, for who cannot see it."""
+    """Names the part of a map in which a point lies, for screen readers."""
 
     def __init__(self, cars: Sequence[Car]) -> None:
         self._across = np.quantile([car.x for car in cars], [1 / 3, 2 / 3])

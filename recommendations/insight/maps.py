@@ -1,6 +1,6 @@
-"""Maps of the stock as rows: started, drawn by t-SNE, stored; one that was cut short holds nothing.
+"""Jobs that draw maps of the stock by t-SNE: queue, run in a worker, store. A map that was cut short stores nothing.
 
-What a page shows of a map is made by ``insight.taste_map``; here is the part that takes too long to wait for.
+``insight.taste_map`` makes the page of a map; this module does the part that takes too long for a request.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from recommendations.listings.index import borrow_index
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import TasteMap
 
-N_AXES = 30  # of taste, between which t-SNE measures: what lies beyond them is noise to buyers
-Report = Callable[[float, str], None]  # share done from 0 to 1, and what is being done
+N_AXES = 30  # axes on which t-SNE measures distances; further ones hardly affect utility
+Report = Callable[[float, str], None]  # share done from 0 to 1, and the name of the step
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Cars and where they are on a map.
+    """Cars of a map and their coordinates.
 
     Attributes:
         listing_ids: int64, shape (n_cars,).
@@ -39,7 +39,7 @@ class Drawn:
     coordinates: NDArray[np.float64]
 
     def pack(self) -> bytes:
-        """For ``TasteMap.content``: npz without pickle, so that reading it can never run code."""
+        """Serialise for ``TasteMap.content``: npz without pickle, so that reading it can never run code."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, listing_ids=self.listing_ids, places=self.coordinates.astype(np.float32))
         return buffer.getvalue()
@@ -51,7 +51,11 @@ class Drawn:
 
 
 def start_map(*, n_points: int = 2_000, seed: int = 0, started_by: User | None = None) -> TasteMap:
-    """A queued map, for ``run_map``; raises TasteMapRefused for a size that cannot be drawn."""
+    """Queue a map, for ``run_map``.
+
+    Raises:
+        TasteMapRefused: For a number of points that cannot be drawn.
+    """
     wanted = TasteMap(n_points=n_points, seed=seed, started_by=started_by)
     try:
         wanted.clean_fields(exclude=["version", "content", "started_by"])
@@ -62,7 +66,7 @@ def start_map(*, n_points: int = 2_000, seed: int = 0, started_by: User | None =
 
 
 def run_map(*, map_id: int) -> TasteMap | None:
-    """Draw a queued map; None when another process has it, or it was cancelled. Raises what went wrong."""
+    """Draw a queued map; None if another process has claimed it, or it was cancelled. Errors are raised."""
 
     def work(attempt: Attempt[TasteMap]) -> None:
         version_id, drawn = draw(attempt.job, attempt.report)
@@ -72,10 +76,10 @@ def run_map(*, map_id: int) -> TasteMap | None:
 
 
 def draw(wanted: TasteMap, report: Report) -> tuple[int, Drawn]:
-    """The version that is live, and a sample of its stock on a map.
+    """Return the id of the live version, and a sample of its stock with coordinates.
 
     Raises:
-        TasteMapRefused: Where no ranker is live, or too little is for sale.
+        TasteMapRefused: Where no ranker is live, or too few cars are for sale.
     """
     report(0.05, "loading the stock")
     with borrow_index() as listing_index:
@@ -98,10 +102,10 @@ def draw(wanted: TasteMap, report: Report) -> tuple[int, Drawn]:
 
 
 def sampled(snapshot: ListingSnapshot, rows: NDArray[np.intp], n: int, seed: int = 0) -> NDArray[np.intp]:
-    """Up to ``n`` of some rows, in the order of their ids.
+    """Return up to ``n`` of the rows, ordered by listing id.
 
-    Drawn by a hash of the id: every kind of car keeps its share to within chance, and when cars come and go the
-    others stay on the map.
+    They are drawn by a hash of the id, so every kind of car keeps its share to within chance, and when cars come and go
+    the others stay on the map.
     """
     ids = snapshot.stock.listing_ids[rows]
     if len(rows) > n:

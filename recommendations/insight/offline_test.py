@@ -1,8 +1,8 @@
-"""Would other weights, or other rules, have made better lists? Asked of what buyers did after a moment.
+"""Compare two setups of weights and rules on past events: which one lists the cars that buyers acted on later?
 
-Both ways make the list each buyer would have been given at the moment, by the code that serves: what they acted on
-later, and not before, is what a good list holds near its top. The difference is taken buyer by buyer. It costs some
-hundredths of a second a buyer, so a worker does it, and as many are asked as fit into a budget of time.
+Both setups make each buyer's list as of a cutoff, by the code that serves. A good list has the cars that the buyer
+acted on after the cutoff, and not before, near its top. Differences are paired by buyer. A buyer takes some hundredths
+of a second, so a worker runs it, on as many buyers as fit into a time budget.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from recommendations.listings.market_statistics import STEP_SECONDS, MarketStati
 from recommendations.metrics import ranking as metrics
 from recommendations.models import EventKind, Interaction, Preference
 
-Report = Callable[[float, str], None]  # share done from 0 to 1, and what is being done
+Report = Callable[[float, str], None]  # share done from 0 to 1, and the name of the step
 
 K = 10
 TEST_DAYS = 3.0  # before the newest event
 EVENTS_READ = 20_000
 BUYERS_AT_MOST = 200
-BUYERS_AT_ONCE = 10  # with the index borrowed; others wait that long for it
+BUYERS_AT_ONCE = 10  # for each borrowing of the index, for which other threads wait
 BUDGET_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure under both ways, means over the buyers, and the paired difference with its 95 % interval."""
+    """A metric under both setups, means over the buyers, and the paired difference with its 95 % interval."""
 
     name: str
     before: float
@@ -60,13 +60,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class OfflineTest:
-    """What came of it.
+    """Result of an offline test.
 
     Attributes:
-        cutoff: When the lists would have been made.
-        n_buyers: Buyers who were asked about.
-        n_known: Buyers there were to ask.
-        figures: The measures; empty where no buyer could be asked.
+        cutoff: Time as of which the lists were made.
+        n_buyers: Buyers who were tested.
+        n_known: Buyers who could have been tested.
+        figures: The metrics; empty where no buyer was tested.
     """
 
     cutoff: datetime
@@ -76,7 +76,7 @@ class OfflineTest:
 
 
 def ignore_progress(share: float, step: str) -> None:
-    """No report."""
+    """Report nothing."""
 
 
 def compare_setups(
@@ -87,7 +87,11 @@ def compare_setups(
     budget_seconds: float = BUDGET_SECONDS,
     report: Report = ignore_progress,
 ) -> OfflineTest | None:
-    """Both ways beside each other; None where no event is in the log. Raises RankerRefused without a live version."""
+    """Compare two setups; None where the log has no event.
+
+    Raises:
+        RankerRefused: Without a live version.
+    """
     report(0.0, "looking for buyers who did something since")
     newest = Interaction.objects.of_people().order_by("-occurred_at").values_list("occurred_at", flat=True).first()
     if newest is None:
@@ -106,7 +110,8 @@ def compare_setups(
 
 
 def acted_on_after(cutoff: datetime) -> dict[int, list[int]]:
-    """Buyer id -> cars they acted on favourably since a moment and not before, that were for sale at it."""
+    """Return by buyer id the cars they acted on favourably after the cutoff, not before, and that were for sale at
+    it."""
     was_live = Q(listing__published_at__lte=cutoff) & (
         Q(listing__ended_at__isnull=True) | Q(listing__ended_at__gt=cutoff)
     )
@@ -128,8 +133,8 @@ def lists_of(
     cutoff: datetime,
     statistics_by_setup: dict[int, MarketStatistics],
 ) -> dict[int, tuple[list[int], list[int]]]:
-    """Both lists of some buyers, as listing ids; ``statistics_by_setup`` keeps the market of either way for the
-    next."""
+    """Make both lists of some buyers, as listing ids; ``statistics_by_setup`` caches the market statistics of each
+    setup."""
     buyers = list(Buyer.objects.filter(pk__in=buyer_ids).select_related("user"))
     with borrow_version() as live:
         listing_index = index_as_of(live, cutoff)
@@ -157,7 +162,7 @@ def lists_by(
     cutoff: datetime,
     market_statistics: MarketStatistics,
 ) -> dict[int, list[int]]:
-    """The first places of the list each buyer would have been given."""
+    """Return the first positions of each buyer's list under a setup."""
     kinds = setup.kinds or EventKind.objects.in_bulk()
     events = read_histories([buyer.pk for buyer in buyers], settings.EVENTS_PER_BUYER, cutoff)
     n_events = {buyer.pk: int((events.buyer_ids == buyer.pk).sum()) for buyer in buyers}
@@ -186,7 +191,7 @@ def lists_by(
 def lately_opened(
     listing_ids: NDArray[np.int64], kinds_of_events: NDArray[np.object_], kinds: Mapping[str, EventKind]
 ) -> list[Opened]:
-    """Of events that are read already, oldest first: what ``context.recently_opened`` would read."""
+    """Return from events that are read already, oldest first, what ``context.recently_opened`` would read."""
     pairs = zip(listing_ids.tolist()[::-1], kinds_of_events.tolist()[::-1], strict=True)
     liked = (Opened(key, kinds[slug].weight, None) for key, slug in pairs if key and kinds[slug].weight > 0)
     return one_per_car(islice(liked, OPENED_READ))
@@ -195,7 +200,7 @@ def lately_opened(
 def measured(
     lists: Mapping[int, tuple[list[int], list[int]]], relevant: Mapping[int, list[int]], seed: int
 ) -> tuple[Figure, ...]:
-    """NDCG and hit rate of both ways, buyer by buyer."""
+    """Return NDCG and hit rate of both setups, paired by buyer."""
     if not lists:
         return ()
     wanted = [np.array(relevant[buyer_id]) for buyer_id in lists]

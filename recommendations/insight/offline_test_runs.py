@@ -1,4 +1,4 @@
-"""Offline tests of weights and rules as rows: started, carried out by a worker, stored; one cut short holds nothing."""
+"""Jobs of offline tests: queue, run in a worker, store the result. A test that was cut short stores nothing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from recommendations.serving.placements import VARIABLE_RULES, changed
 from recommendations.serving.rules import Rules
 
 
-# --- What is tried, as numbers ---------------------------------------------------------------------------------------
+# --- Setups as JSON --------------------------------------------------------------------------------------------------
 def numbers_of(setup: ListSetup) -> dict[str, Any]:
-    """A way to make lists, complete and ready for JSON; ``setup_of`` restores it."""
+    """Return a setup as JSON values, complete; ``setup_of`` is the inverse."""
     kinds = EventKind.objects.in_bulk() if setup.kinds is None else setup.kinds
     return {
         "kinds": {slug: [kind.weight, kind.half_life_days] for slug, kind in sorted(kinds.items())},
@@ -29,7 +29,7 @@ def numbers_of(setup: ListSetup) -> dict[str, Any]:
 
 
 def setup_of(placement: Placement, numbers: Mapping[str, Any]) -> ListSetup:
-    """The reverse; kinds that are gone by now are left out, and new ones are as they are stored."""
+    """Restore a setup; kinds that were removed since are left out, and new ones have their stored weight."""
     kinds = EventKind.objects.in_bulk()
     for slug, (weight, half_life_days) in numbers["kinds"].items():
         if slug in kinds:
@@ -43,16 +43,16 @@ def digest_of(placement: Placement, before: Mapping[str, Any], after: Mapping[st
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-# --- The rows --------------------------------------------------------------------------------------------------------
+# --- Jobs ------------------------------------------------------------------------------------------------------------
 def find_offline_test(before: ListSetup, after: ListSetup) -> WeightTrial | None:
-    """The newest offline test of exactly this, unless it was cancelled."""
+    """Return the newest offline test of the same two setups that was not cancelled."""
     digest = digest_of(after.rules.placement, numbers_of(before), numbers_of(after))
     found = WeightTrial.objects.filter(digest=digest).exclude(status=WeightTrial.Status.CANCELLED)
     return found.order_by("-created_at").first()
 
 
 def start_offline_test(before: ListSetup, after: ListSetup, *, started_by: User | None = None) -> WeightTrial:
-    """A queued offline test, for ``run_offline_test``."""
+    """Queue an offline test, for ``run_offline_test``."""
     placement = after.rules.placement
     numbers = numbers_of(before), numbers_of(after)
     return WeightTrial.objects.create(
@@ -62,7 +62,7 @@ def start_offline_test(before: ListSetup, after: ListSetup, *, started_by: User 
 
 
 def run_offline_test(*, offline_test_id: int) -> WeightTrial | None:
-    """Carry out a queued test; None when another process has it, or it was cancelled. Raises what went wrong."""
+    """Run a queued test; None if another process has claimed it, or it was cancelled. Errors are raised."""
 
     def work(attempt: Attempt[WeightTrial]) -> None:
         before, after = (
@@ -74,7 +74,7 @@ def run_offline_test(*, offline_test_id: int) -> WeightTrial | None:
 
 
 def result_of(found: OfflineTest | None) -> dict[str, Any]:
-    """What came of an offline test, ready for JSON."""
+    """Return the result of an offline test as JSON values."""
     if found is None:
         return {"moment": None, "n_buyers": 0, "n_known": 0, "figures": []}
     figures = [

@@ -1,4 +1,4 @@
-"""Why a list of the past was as it was: what its record says, and its scores taken apart as of that time."""
+"""Why a served list was as it was: its record, and its scores recomputed as of that time."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from recommendations.serving.placements import rules_together
 from recommendations.serving.rules import Rules
 
 VERBS = {"pin": "pinned", "boost": "boosted", "bury": "buried", "cap": "counted", "hide": "hidden"}
-CLOSE = 0.01  # a score that is this near to the recorded one is the same
+CLOSE = 0.01  # scores that differ by less count as equal
 
 
 @dataclass(frozen=True)
 class Explained:
-    """One car of a list.
+    """One car of a served list.
 
     Attributes:
         position: 1 is the top.
         listing_id, source, score: As recorded.
         rules: What merchandising rules did to it, in words, as recorded.
-        is_promoted: Whether it was labelled.
-        chosen_by: The variant of an experiment that chose it, where two made the list together; else "".
-        terms: Its score taken apart as of then, under the same version; empty where that cannot be done any more.
-        is_exact: Whether those terms add up to the recorded score: the facts of the car have not changed since.
+        is_promoted: Whether it was labelled as promoted.
+        chosen_by: In an interleaved list, the variant of the experiment that chose it; else "".
+        terms: Terms of its score as of then, under the same version; empty where they cannot be computed any more.
+        is_exact: Whether the terms add up to the recorded score, that is, whether the car's data have not changed
+            since.
     """
 
     position: int
@@ -53,7 +54,7 @@ class Explained:
 
 
 def explained(served: ServedList) -> list[Explained]:
-    """Every car of a recorded list, in its order."""
+    """Explain every car of a served list, in its order."""
     rules, promoted = rules_by_position(served), set(served.merchandising.get("promoted", ()))
     experiment = experiment_together(served)
     teams = teams_of(served, experiment)
@@ -69,7 +70,7 @@ def explained(served: ServedList) -> list[Explained]:
 
 
 def rules_by_position(served: ServedList) -> dict[int, list[str]]:
-    """What the record says of merchandising rules, by the positions that they touched."""
+    """Return what the record says of merchandising rules, by position."""
     applied: Mapping[str, list[int]] = served.merchandising.get("applied", {})
     rules = MerchandisingRule.objects.in_bulk([int(key) for key in applied])
     found: dict[int, list[str]] = {}
@@ -81,7 +82,8 @@ def rules_by_position(served: ServedList) -> dict[int, list[str]]:
 
 
 def experiment_together(served: ServedList) -> Experiment | None:
-    """The experiment whose two variants made the list together; None of other lists, or where it is gone."""
+    """Return the experiment that interleaved two variants in this list; None for other lists, or where it was
+    removed."""
     if not served.teams:
         return None
     ran = Experiment.objects.filter(
@@ -91,7 +93,7 @@ def experiment_together(served: ServedList) -> Experiment | None:
 
 
 def teams_of(served: ServedList, experiment: Experiment | None) -> dict[int, str]:
-    """Position -> the name of the variant that chose the car there; without what merchandising rules pinned."""
+    """Return the name of the variant that chose the car at each position, without cars that rules pinned."""
     names = dict(zip(TEAMS, ("the control", "the other variant"), strict=True))
     if experiment is not None and len(experiment.variants) == len(TEAMS):
         names = dict(zip(TEAMS, (experiment.control_arm, *experiment.other_arms), strict=True))
@@ -99,9 +101,9 @@ def teams_of(served: ServedList, experiment: Experiment | None) -> dict[int, str
 
 
 def terms_as_of(served: ServedList, experiment: Experiment | None) -> dict[int, Mapping[str, float]]:
-    """Listing id -> the terms of its score for that buyer, then, by that version; empty where those are gone.
+    """Return the terms of each car's score, by listing id, as of then; empty where the version is gone.
 
-    Of a list that two variants made together, each car's are those of the variant that chose it.
+    In an interleaved list they are those of the variant that chose the car.
     """
     oldest = timezone.now() - timedelta(days=settings.WINDOW_LOOKBACK_DAYS)
     if served.buyer is None or served.version_id is None or served.served_at < oldest:
@@ -120,9 +122,9 @@ def terms_as_of(served: ServedList, experiment: Experiment | None) -> dict[int, 
 
 
 def version_of_the_other(served: ServedList, control: Rules) -> int | None:
-    """The version that ranked for the variant beside the control, whose own is the one that the list names.
+    """Return the version of the variant beside the control; None where it is not known any more.
 
-    None where that is not known any more.
+    The list names the version of the control.
     """
     if control.other and control.other.version_id:
         return control.other.version_id
@@ -130,10 +132,10 @@ def version_of_the_other(served: ServedList, control: Rules) -> int | None:
 
 
 def live_at(moment: datetime) -> int | None:
-    """The version that was live then; None where that is not known any more.
+    """Return the version that was live at a time; None where it is not known any more.
 
-    Of each version the last promotion is noted. So one that was live then and came back is not found by its date; it
-    can only have come back where another was promoted in between.
+    Only the last promotion of each version is stored, so a version that was live then and was promoted again later is
+    not found by its date. It can only be one that came back after another was promoted in between.
     """
     promoted = RankerVersion.objects.filter(promoted_at__isnull=False).order_by("-promoted_at")
     since = [
@@ -149,7 +151,7 @@ def live_at(moment: datetime) -> int | None:
 def terms_by(
     served: ServedList, rules: Rules | None, version_id: int, listing_ids: Sequence[int]
 ) -> dict[int, Mapping[str, float]]:
-    """The same of some of its cars, by a version, and by the rules of a variant where they were chosen by them."""
+    """Return the terms of some cars of a list under a version, and under a variant's rules if given."""
     listings = list(Listing.objects.with_card_data().filter(pk__in=listing_ids))
     question = WhatIf(
         buyer=served.buyer,  # type: ignore[arg-type] # a list without one is not asked about

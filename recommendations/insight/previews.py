@@ -1,4 +1,4 @@
-"""Lists of real buyers under two ways to make them, side by side: what an operator looks at before saving."""
+"""Lists of real buyers under two setups, for an operator to compare before saving."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from recommendations.merchandising.rules import Rule
 from recommendations.models import EventKind
 from recommendations.serving.rules import Rules
 
-DRAWN_FROM = 300  # buyers, those active last
+DRAWN_FROM = 300  # buyers who were active last
 POSITIONS_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class ListSetup:
-    """One way to make lists: kinds and merchandising rules in place of the stored ones (None: those), and the rules of
-    the placement."""
+    """A placement's rules, with event kinds and merchandising rules that replace the stored ones; None for the
+    stored ones."""
 
     kinds: Mapping[str, EventKind] | None
     rules: Rules
@@ -42,7 +42,7 @@ class ListSetup:
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """One buyer's list under both ways."""
+    """One buyer's list under both setups."""
 
     buyer: Buyer
     before: Answer
@@ -50,7 +50,11 @@ class Preview:
 
 
 def previews_of(buyers: Sequence[Buyer], before: ListSetup, after: ListSetup) -> list[Preview]:
-    """Both lists of each buyer; the market is read once for each way. Raises RankerRefused without a live version."""
+    """Make both lists of each buyer; the market statistics are read once for each setup.
+
+    Raises:
+        RankerRefused: Without a live version.
+    """
     made = []
     statistics_by_setup = (
         [market_statistics_of(setup.question(buyers[0])) for setup in (before, after)] if buyers else []
@@ -66,7 +70,7 @@ def previews_of(buyers: Sequence[Buyer], before: ListSetup, after: ListSetup) ->
 
 
 def drawn_buyers(n: int, seed: int) -> list[Buyer]:
-    """Some of the buyers who were active last, drawn at random; the same for a seed while no new buyer is active."""
+    """Draw ``n`` of the buyers who were active last; the same for the same seed as long as no other buyer is active."""
     known = sorted(active_buyers(DRAWN_FROM))
     drawn = np.random.default_rng(seed).permutation(known)[:n].tolist()
     buyers = Buyer.objects.select_related("user").in_bulk(drawn)
@@ -74,7 +78,7 @@ def drawn_buyers(n: int, seed: int) -> list[Buyer]:
 
 
 def buyer_named(name: str) -> Buyer | None:
-    """The buyer of an id, an email or an external id."""
+    """Return the buyer with an id, an email or an external id."""
     found = Q(user__email__iexact=name) | Q(external_id=name)
     if name.isdecimal() and len(name) < 19:
         found |= Q(pk=int(name))

@@ -1,4 +1,4 @@
-"""What a car was offered for, and what such a car usually costs."""
+"""The asking prices of a car over time, and the price that the market model expects."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class PriceHistory:
     """Prices in the listing's own currency.
 
     Attributes:
-        steps: Moment and price from then on, oldest first; empty where no price is known.
-        typical: What such a car costs by the live ranker's price model; None without comparable cars.
+        steps: Time of each change and the price from then on, oldest first; empty where no price is known.
+        typical: Price that the live ranker's price model expects; None without comparable cars.
     """
 
     steps: tuple[tuple[datetime, float], ...]

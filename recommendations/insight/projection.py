@@ -1,7 +1,7 @@
-"""Cars in few dimensions, so that a picture can show which of them buyers hold to be alike.
+"""Project listing vectors to two dimensions, so that cars which buyers like alike are near each other.
 
-Two ways: principal axes, where straight lines stay straight and a buyer's taste has a direction; and t-SNE, which bends
-the stock into neighbourhoods and keeps only who is near whom. Both start from distances of taste, not of raw features.
+There are two methods. Principal axes are linear, so a buyer's preference has a direction. t-SNE keeps only
+neighbourhoods. Both measure distances in utility rather than in raw features.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from threadpoolctl import threadpool_limits
 
 Report = Callable[[float], None]  # share of the work that is done, from 0 to 1
 
-ROUNDS = 4  # of t-SNE, each of so many iterations as scikit-learn does at least
+ROUNDS = 4  # of t-SNE, each with the fewest iterations that scikit-learn allows
 ITERATIONS_A_ROUND = 250
-EXAGGERATION = 12.0  # of the first round: neighbours find each other before the rest takes its place
-PERPLEXITY = 30.0  # about how many neighbours count; van der Maaten and Hinton found 5 to 50 to work
-SMALL = 1e-4  # spread of the places t-SNE sets out from, as its authors advise
+EXAGGERATION = 12.0  # of attraction in the first round, as in van der Maaten and Hinton 2008
+PERPLEXITY = 30.0  # about the number of neighbours that count; van der Maaten and Hinton advise 5 to 50
+SMALL = 1e-4  # standard deviation of the initial coordinates, as the authors advise
 FEWEST_CARS = 10  # for t-SNE
 
 
 @dataclass(frozen=True, eq=False)
 class TasteAxes:
-    """The directions in which the stock differs most in the eyes of the population.
+    """The directions in which the stock differs most for the population of buyers.
 
     Attributes:
         centre: The average car, shape (n_dims,).
         axes: One row per direction, the most informative first, shape (n_axes, n_dims).
-        shares: Which part of all the differences each direction holds, shape (n_axes,); 0 where all cars are alike.
+        shares: Share of all variance in each direction, shape (n_axes,); 0 where all cars are equal.
     """
 
     centre: NDArray[np.float64]
@@ -39,27 +39,27 @@ class TasteAxes:
     shares: NDArray[np.float64]
 
     def coordinates(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Where cars lie along the directions, shape (n_cars, n_axes), in units of utility."""
+        """Project cars on the axes, shape (n_cars, n_axes), in units of utility."""
         return (np.asarray(vectors, np.float64) - self.centre) @ self.axes.T
 
 
 def fit_axes(vectors: NDArray[np.floating], covariance: NDArray[np.floating], n_axes: int = 2) -> TasteAxes:
-    """Principal axes of the stock, measured by how much buyers care.
+    """Fit principal axes of the stock under the covariance of buyers' weights.
 
-    A distance between raw features means little: a feature that no two buyers weigh differently would count as much as
-    one that sets them apart. With weights drawn from the population, ``w ~ N(mean, covariance)``, the utility of two
-    cars differs by ``w · (x - y)``, and buyers disagree about that difference by its standard deviation
-    ``sqrt((x - y)' covariance (x - y))``. That is the distance the axes keep as well as any straight map can: principal
-    components of the vectors times the root of the covariance.
+    A distance between raw features means little: a feature that all buyers weigh alike would count as much as one that
+    they disagree on. With weights drawn from the population, ``w ~ N(mean, covariance)``, the utilities of two cars
+    differ by ``w · (x - y)``, and the standard deviation of that difference over buyers is ``sqrt((x - y)' covariance
+    (x - y))``. The axes preserve that distance as well as a linear map can: they are principal components of the
+    vectors times the root of the covariance.
 
     Args:
         vectors: Listing features, shape (n_cars, n_dims); finite.
         covariance: Of the population's weights, shape (n_dims, n_dims).
-        n_axes: How many directions, at most n_dims.
+        n_axes: Number of directions, at most n_dims.
 
     Returns:
         The axes, each with the sign that makes its largest entry positive, so that a map is not mirrored from one day
-        to the next. With a single car, or none that differ, all places are 0.
+        to the next. With a single car, or only equal ones, all coordinates are 0.
 
     Raises:
         ValueError: Without a car, or with more axes than dimensions.
@@ -68,7 +68,7 @@ def fit_axes(vectors: NDArray[np.floating], covariance: NDArray[np.floating], n_
     if not len(points):
         raise ValueError("there are no cars to find axes for")
     if n_axes > points.shape[1]:
-        raise ValueError(f"{n_axes} axes asked of {points.shape[1]} dimensions")
+        raise ValueError(f"{n_axes} axes of {points.shape[1]} dimensions")
     centre = points.mean(axis=0)
     root = symmetric_root(covariance)
     spread = root @ ((points - centre).T @ (points - centre) / len(points)) @ root
@@ -80,25 +80,25 @@ def fit_axes(vectors: NDArray[np.floating], covariance: NDArray[np.floating], n_
 
 
 def symmetric_root(covariance: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The symmetric matrix whose square is a covariance; what rounding has made negative counts as 0."""
+    """Return the symmetric square root of a covariance; eigenvalues that rounding made negative count as 0."""
     values, directions = np.linalg.eigh(np.asarray(covariance, np.float64))
     root: NDArray[np.float64] = (directions * np.sqrt(np.maximum(values, 0.0))) @ directions.T
     return root
 
 
 def signs_of(axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 or -1 for each row: what makes its largest entry positive."""
+    """Return 1 or -1 for each row: the sign of its largest entry."""
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)[:, 0]
     return np.where(largest < 0, -1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """Where on a map a buyer's utility rises.
+    """The direction on a map in which a buyer's utility rises.
 
     Attributes:
-        gradient: Utility per unit of each coordinate, shape (2,); points at what the buyer likes better.
-        share: Part of the variance of their utility over the cars that the map shows by it, 0 to 1.
+        gradient: Utility per unit of each coordinate, shape (2,).
+        share: Share of the variance of utility over the cars of the map that it explains, 0 to 1.
     """
 
     gradient: NDArray[np.float64]
@@ -106,23 +106,23 @@ class Direction:
 
 
 def direction_of(coordinates: NDArray[np.floating], utilities: NDArray[np.floating]) -> Direction:
-    """The straight slope that comes nearest to a buyer's utility over the cars of a map.
+    """Fit the linear function of the coordinates that is nearest to a buyer's utility (least squares).
 
-    On the places of ``fit_axes`` this is the projection of the preference vector, because the axes are uncorrelated
-    there; least squares says the same, and also of cars that the axes were not fitted on.
+    On the coordinates of ``fit_axes`` it is the projection of the preference vector, because the axes are uncorrelated
+    there; least squares also works for cars that the axes were not fitted on.
 
     Args:
         coordinates: Shape (n_cars, 2).
         utilities: Of the same cars, shape (n_cars,).
 
     Returns:
-        A gradient of 0 that explains nothing where all cars lie in one place, or the buyer likes all of them alike.
+        A gradient of 0 and a share of 0 where all cars have the same coordinates, or the same utility.
 
     Raises:
         ValueError: If the arrays disagree on n_cars.
     """
     if len(coordinates) != len(utilities):
-        raise ValueError(f"{len(coordinates)} places, but {len(utilities)} utilities")
+        raise ValueError(f"{len(coordinates)} coordinates, but {len(utilities)} utilities")
     if not len(coordinates):
         return Direction(np.zeros(2), 0.0)
     across = np.asarray(coordinates, np.float64) - np.mean(coordinates, axis=0)
@@ -136,25 +136,25 @@ def direction_of(coordinates: NDArray[np.floating], utilities: NDArray[np.floati
 def neighbourhoods(
     features: NDArray[np.floating], *, seed: int = 0, report: Report = lambda share: None
 ) -> NDArray[np.float64]:
-    """A map on which neighbours stay neighbours, by t-SNE.
+    """Return a map that preserves neighbourhoods, by t-SNE.
 
-    It runs in rounds, each setting out from the places of the one before, because there progress can be reported
-    and where ``report`` may raise to stop it. One thread only: several add numbers up in an order of their own, and a
-    map that is drawn again should be the same map.
+    It runs in rounds, each starting from the coordinates of the one before: between rounds progress is reported, and
+    ``report`` may raise to stop it. It uses one thread, because several would add numbers in varying order, and a map
+    that is drawn again should be the same.
 
     Args:
-        features: What distances are taken of, shape (n_cars, n_features): places on some twenty or more axes of taste.
+        features: Coordinates on some twenty or more axes of ``fit_axes``, shape (n_cars, n_features).
         seed: Makes it repeatable.
-        report: Called after each round.
+        report: Called after each round with the share done.
 
     Returns:
-        Shape (n_cars, 2). Directions and large distances mean nothing.
+        Shape (n_cars, 2). Directions and large distances have no meaning.
 
     Raises:
         ValueError: With fewer than ``FEWEST_CARS`` cars.
 
-    Source: van der Maaten and Hinton 2008; Barnes-Hut (van der Maaten 2014) as in scikit-learn. It sets out from the
-    first two features rather than from noise, which keeps far groups apart (Kobak and Berens 2019).
+    Source: van der Maaten and Hinton 2008; Barnes-Hut (van der Maaten 2014) as in scikit-learn. It starts from the
+    first two features rather than from noise, which keeps distant groups apart (Kobak and Berens 2019).
     """
     if len(features) < FEWEST_CARS:
         raise ValueError(f"{len(features)} cars are too few for neighbourhoods; it takes {FEWEST_CARS}")
@@ -180,13 +180,13 @@ def coordinates_beside(
     known_coordinates: NDArray[np.floating],
     n_neighbours: int = 5,
 ) -> NDArray[np.float64]:
-    """Where cars that a map was not drawn of belong on it: in the middle of those most like them.
+    """Place cars that a map was not drawn with at the mean of the most similar cars on it.
 
     Args:
         features: Of the cars to place, shape (n_cars, n_features).
         known_features: Of the cars on the map, shape (n_known, n_features); at least one.
-        known_coordinates: Where they are, shape (n_known, 2).
-        n_neighbours: Of how many the middle is taken.
+        known_coordinates: Of the cars on the map, shape (n_known, 2).
+        n_neighbours: Number of similar cars.
 
     Returns:
         Shape (n_cars, 2).

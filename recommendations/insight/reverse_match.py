@@ -1,8 +1,8 @@
-"""Who would want this car: where it stands among all cars for sale, for each of the buyers who were active last.
+"""Which buyers a car suits best: its rank among all cars for sale, for each of the buyers who were active last.
 
-Bounded work: some hundreds of buyers, by their stored preferences, against the stock or an even sample of it. The score
-is that of lists without what it costs a query per buyer to know (archetypes of the history, distance): utility, demand,
-freshness and deal.
+The work is limited: some hundred buyers, by their stored preferences, against a sample of the stock. The score has the
+terms utility, demand, freshness and deal; it lacks those that need a query for each buyer (archetypes of the history,
+distance).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from recommendations.serving.encodings import encodings_of
 from recommendations.serving.explanations import listing_features_of
 
 BUYERS = 300
-EVENTS_READ = 5_000  # of the newest, to find that many buyers among
+EVENTS_READ = 5_000  # newest events, in which the buyers are looked for
 SAMPLED_CARS = 5_000
 FIRST = np.zeros(1, np.intp)  # the only row
 BANDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # shares of the stock
@@ -35,15 +35,15 @@ BANDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # shares of the stock
 
 @dataclass(frozen=True)
 class Match:
-    """One buyer.
+    """The car for one buyer.
 
     Attributes:
-        buyer: Who.
-        share_better: Of the cars for sale that suit the buyer better, 0 to 1.
-        rank: About where the car would stand among all of them by score; 1 is the top.
-        score: Of the car for the buyer.
-        last_event_at: When they were last active.
-        did: The strongest thing they did with this car; "" for nothing.
+        buyer: The buyer.
+        share_better: Share of the cars for sale that suit them better, 0 to 1.
+        rank: Estimated rank of the car among all cars for sale; 1 is the top.
+        score: Score of the car for the buyer.
+        last_event_at: Time of their newest event.
+        did: Name of their strongest event on this car; "" for none.
     """
 
     buyer: Buyer
@@ -60,14 +60,14 @@ class Match:
 
 @dataclass(frozen=True)
 class ReverseMatch:
-    """The buyers who were asked about, those who want the car most first; and out of how many cars."""
+    """The matches, best first, and the number of cars they were compared with."""
 
     matches: tuple[Match, ...]
     n_cars: int
     is_sampled: bool
 
     def bands(self) -> list[tuple[str, int]]:
-        """How many buyers hold the car among the best 1 %, from there to 5 %, and so on."""
+        """Count the buyers for whom the car is in the best 1 %, between 1 % and 5 %, and so on."""
         shares = np.array([match.share_better for match in self.matches])
         edges = (-1.0, *BANDS)
         return [
@@ -76,9 +76,9 @@ class ReverseMatch:
         ]
 
 
-def matching_buyers(listing: Listing, n_buyers: int = BUYERS) -> ReverseMatch | None:
-    """The reverse of a list; None before a ranker is live, or where no buyer is known yet."""
-    active = active_buyers(n_buyers)
+def matching_buyers(listing: Listing) -> ReverseMatch | None:
+    """Find the buyers a car suits best; None without a live ranker or without any buyer with a preference."""
+    active = active_buyers(BUYERS)
     with borrow_index() as listing_index:
         if listing_index is None:
             return None
@@ -95,7 +95,7 @@ def matching_buyers(listing: Listing, n_buyers: int = BUYERS) -> ReverseMatch | 
         stock, own = scores_of(listing_index, listing, preferences, sample)
         n_live = int(listing_index.column("is_live").sum())
     better = (stock > own[None]).mean(axis=0) if len(sample) else np.zeros(len(own))
-    did = done_with(listing, [preference.buyer_id for preference in preferences])
+    did = strongest_events(listing, [preference.buyer_id for preference in preferences])
     found = [
         Match(
             buyer=preference.buyer,
@@ -115,7 +115,7 @@ def matching_buyers(listing: Listing, n_buyers: int = BUYERS) -> ReverseMatch | 
 
 
 def active_buyers(n: int) -> dict[int, datetime]:
-    """The buyers whose events came in last, with the moment of the newest."""
+    """Return the buyers with the newest events, and the time of each one's newest."""
     newest = (
         Interaction.objects.of_people().order_by("-received_at").values_list("buyer_id", "occurred_at")[:EVENTS_READ]
     )
@@ -131,9 +131,9 @@ def active_buyers(n: int) -> dict[int, datetime]:
 def scores_of(
     listing_index: ListingIndex, listing: Listing, preferences: Sequence[Preference], sample: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores of the sampled cars, shape (n_cars, n_buyers), and of the listing, shape (n_buyers,)."""
+    """Return scores of the sampled cars, shape (n_cars, n_buyers), and of the listing, shape (n_buyers,)."""
     ranker, market_statistics = listing_index.ranker, current_market_statistics()
-    score = ranker.score_for(is_personal=True).without_curves()  # a curve differs from buyer to buyer
+    score = ranker.score_for(is_personal=True).without_curves()  # the curves depend on the buyer
     none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
     market = listing_index.market(market_statistics.as_of, market_statistics.demand)
     listing_features = listing_features_of([listing], encodings_of([listing], ranker))
@@ -149,7 +149,7 @@ def scores_of(
 
 
 def utility_of(preference: Preference, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Under the taste of the household that likes each car best, shape (n,)."""
+    """Return each car's utility under the interest that likes it best, shape (n_cars,)."""
     interests = stored_interests(preference).interests
     if not interests:
         return vectors @ np.asarray(preference.mean, np.float32)
@@ -160,13 +160,13 @@ def utility_of(preference: Preference, vectors: NDArray[np.float32]) -> NDArray[
     return best
 
 
-def done_with(listing: Listing, buyer_ids: Sequence[int]) -> dict[int, str]:
-    """The strongest thing each of the buyers did with a car, in words."""
+def strongest_events(listing: Listing, buyer_ids: Sequence[int]) -> dict[int, str]:
+    """Return the name of the strongest event that each of the buyers has on a car."""
     events = Interaction.objects.filter(listing=listing, buyer__in=buyer_ids).order_by("kind__weight")
-    return dict(events.values_list("buyer_id", "kind__name"))  # the strongest comes last, and stays
+    return dict(events.values_list("buyer_id", "kind__name"))  # the strongest comes last and replaces the others
 
 
-def welcoming(listing: Listing, matches: Sequence[Match]) -> list[Match]:
-    """Without the buyers in whose lists the car has no place: hidden, their own, or of a seller they blocked."""
+def without_exclusions(listing: Listing, matches: Sequence[Match]) -> list[Match]:
+    """Leave out buyers who cannot get the car in a list: who hid it, sell it, or blocked its seller."""
     closed = buyers_closed_to(listing, [match.buyer.pk for match in matches])
     return [match for match in matches if match.buyer.pk not in closed]

@@ -1,7 +1,7 @@
-"""What a merchandising rule did: buyers who had it, beside the buyers who were held out of it by chance.
+"""The effect of a merchandising rule: buyers who had it, compared with the buyers held out of it at random.
 
-A buyer enters with the first list that the rule was about, and is judged after ``OUTCOME_DAYS``. As in experiments, the
-intervals hold on any day, so the page may be opened as often as one likes.
+A buyer enters with the first list that the rule applied to, and is counted after ``OUTCOME_DAYS``. As in experiments,
+the intervals hold on every day, so the page may be opened any number of times.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from web.replicas import reading_connection
 
 LOOKBACK_DAYS = 60
 OUTCOME_DAYS = 7
-PLANNED_BUYERS = 2_000.0  # for which intervals are narrowest; it must not depend on what came of the rule
-LISTS_AT_MOST = 100_000  # beyond that, the lists of a fair share of the buyers are read
+PLANNED_BUYERS = 2_000.0  # number at which intervals are narrowest; it must not depend on the outcomes
+LISTS_AT_MOST = 100_000  # where there are more, only the lists of a share of the buyers are read
 OUTCOMES = ("clicks", "contacts")
 
-# As in ``evaluation.experiment_log``: no part is joined with another part of its size.
+# As in ``evaluation.experiment_log``, no two parts of this size are joined with each other.
 # ruff: noqa: S608 -- put together from constants
 READ = f"""
 WITH lists AS (
@@ -73,12 +73,12 @@ FROM buyers GROUP BY 1
 
 @dataclass(frozen=True)
 class Arm:
-    """Buyers with a rule, or without it, whose days are over.
+    """Buyers with a rule, or without it, whose ``OUTCOME_DAYS`` are over.
 
     Attributes:
-        n_entered: Buyers so far, those whose days are not over too.
-        shown, own_clicks, own_contacts: Cars of the rule in their lists, and what became of them.
-        clicks, contacts: Sums over buyers, of all cars of these lists.
+        n_entered: All buyers so far, also those whose days are not over.
+        shown, own_clicks, own_contacts: Cars of the rule in their lists, with clicks and contacts.
+        clicks, contacts: Sums over buyers, over all cars of these lists.
     """
 
     n_entered: int
@@ -93,7 +93,8 @@ class Arm:
 
 @dataclass(frozen=True)
 class Difference:
-    """Per buyer with the rule less per buyer without it, and the interval that holds on any day; None while unknown."""
+    """Mean per buyer with the rule minus mean per buyer without it, and an interval valid on every day; None while
+    unknown."""
 
     outcome: str
     with_it: float
@@ -114,9 +115,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Effect:
-    """Attributes:
-    one_in: Of so many buyers one was read.
-    ratio_p: Whether as many were held out as should be; small where the holdout was changed meanwhile.
+    """The two arms and their differences.
+
+    Attributes:
+        one_in: One in this many buyers was read.
+        ratio_p: P-value of the number held out; small where the holdout share was changed meanwhile.
     """
 
     with_it: Arm
@@ -127,7 +130,7 @@ class Effect:
 
     @property
     def sentence(self) -> str:
-        """What to believe."""
+        """Say in words what the figures allow to conclude."""
         if not self.with_it.n_entered and not self.without.n_entered:
             return f"No list of a buyer was about the rule in the last {LOOKBACK_DAYS} days."
         if not self.without.n_entered:
@@ -147,7 +150,7 @@ class Effect:
 
 
 def effect_of(rule: MerchandisingRule, now: datetime | None = None) -> Effect:
-    """What became of the buyers of the last ``LOOKBACK_DAYS`` days whose lists the rule was about."""
+    """Compare the buyers of the last ``LOOKBACK_DAYS`` days whose lists the rule applied to."""
     now = now or timezone.now()
     since = now - timedelta(days=LOOKBACK_DAYS)
     n_lists = planned_rows(ServedList.objects.filter(served_at__gte=since))
@@ -168,7 +171,7 @@ def effect_of(rule: MerchandisingRule, now: datetime | None = None) -> Effect:
 
 
 def arm_of(row: Sequence[Any] | None) -> Arm:
-    """One row of ``READ``, less its first column; nothing where there was none."""
+    """Return one row of ``READ`` without its first column; zeros where there was none."""
     n, n_lists, shown, own_clicks, own_contacts, clicks, clicks2, contacts, contacts2, n_entered = map(
         float, row or [0] * 10
     )

@@ -1,4 +1,5 @@
-"""Counting, day by day, what lists did for sellers, as ``SellerDay`` rows. Beat calls ``count_exposure``."""
+"""Count for each day and seller how often lists showed their cars, as ``SellerDay`` rows; beat runs
+``count_exposure``."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ from recommendations.models.impressions import was_shown
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
-SETTLED_AFTER = timedelta(days=8)  # of a day's end: buyers act on its lists until then
-AGAIN_AFTER = timedelta(hours=20)  # until then, past days are counted again once a day
-SECONDS_AT_MOST = 120.0  # of one run; what is left is done by the next
+SETTLED_AFTER = timedelta(days=8)  # after the end of a day; until then buyers may act on its lists
+RECOUNT_AFTER = timedelta(hours=20)  # between two counts of a day that is not settled
+SECONDS_AT_MOST = 120.0  # of one run; the next one goes on
 
 # ruff: noqa: S608 -- put together from constants
 COUNT = f"""
@@ -53,7 +54,7 @@ GROUP BY 2, 3
 
 
 def count_exposure(now: datetime | None = None) -> int:
-    """Count the days that need it, the newest first; returns how many were counted."""
+    """Count the days that need it, newest first; returns how many were counted."""
     now = now or timezone.now()
     started, n_days = time.monotonic(), 0
     for day in days_to_count(now):
@@ -66,7 +67,7 @@ def count_exposure(now: datetime | None = None) -> int:
 
 
 def days_to_count(now: datetime) -> Iterator[date]:
-    """Today; the days whose lists buyers may still act on, once a day; and days that were never counted."""
+    """Yield today, the days whose lists buyers may still act on (once a day), and the days never counted."""
     first = ServedList.objects.order_by("served_at").values_list("served_at", flat=True).first()
     if first is None:
         return
@@ -82,12 +83,12 @@ def needs_counting(day: date, counted_at: datetime | None, now: datetime) -> boo
     ends = beginning(day + DAY)
     if counted_at is None or counted_at < ends:
         return True
-    return counted_at < ends + SETTLED_AFTER and now - counted_at >= AGAIN_AFTER
+    return counted_at < ends + SETTLED_AFTER and now - counted_at >= RECOUNT_AFTER
 
 
 @transaction.atomic
 def count_day(day: date, now: datetime) -> None:
-    """The rows of a day, in place of those there were."""
+    """Replace the rows of a day."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('recommendations.seller_day'))")  # one counts at a time
         SellerDay.objects.filter(day=day).delete()

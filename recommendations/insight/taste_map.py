@@ -1,4 +1,4 @@
-"""The stock as a picture: where each car lies, what sets the sides apart, and a buyer's taste and list drawn in."""
+"""The data of the map page: coordinates of cars, groups, labels of the axes, and a buyer's interests and list."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ from recommendations.listings.index import ListingIndex
 from recommendations.models import TasteMap
 from recommendations.serving.recommended import RecommendedListing
 
-DRAWN_AT_MOST = 2_500  # cars: more would be a stain, and half a megabyte
-FITTED_ON_AT_MOST = 20_000  # cars; the axes of a fair sample are those of the stock
+DRAWN_AT_MOST = 2_500  # cars; more would overlap, and the page would exceed half a megabyte
+FITTED_ON_AT_MOST = 20_000  # cars of a sample whose axes are those of the stock
 
 
 class ListedCar(NamedTuple):
-    """A car of the buyer's list, and where it lies; ``is_drawn`` false: between those most like it."""
+    """A car of the buyer's list with its coordinates; where ``is_drawn`` is false, they are the mean of similar
+    cars'."""
 
     item: RecommendedListing
     x: float
@@ -46,7 +47,8 @@ class ListedCar(NamedTuple):
 
 
 class Pull(NamedTuple):
-    """Where one taste of a buyer points to on the map, and how much of what they like that explains, 0 to 1."""
+    """The direction of one interest of a buyer on the map, and the share of the variance of utility it explains, 0
+    to 1."""
 
     x: float
     y: float
@@ -55,22 +57,22 @@ class Pull(NamedTuple):
 
 @dataclass(frozen=True)
 class Picture:
-    """All that the page draws and says.
+    """All that the page shows.
 
     Attributes:
-        version_id: With whose eyes distances are seen.
-        cars: Those drawn.
-        n_stock: How many there were to draw.
+        version_id: The ranker version that measures distances.
+        cars: The cars that are drawn.
+        n_stock: Number of cars they were drawn from.
         groups: By the number in ``Car.group``.
-        is_ordered: Whether they lead from little to much.
-        shares: Part of all differences that each axis shows; empty for a map without axes.
-        sides: What each side of the map tends to be, by "left", "right", "bottom", "top"; "" where nothing is sure.
-        areas: The map in words, row by row from the top left.
+        is_ordered: Whether the groups are ordered, as bands of price are.
+        shares: Share of the variance on each axis; empty for a map by t-SNE.
+        sides: What the cars on each side tend to be, by "left", "right", "bottom", "top"; "" where it is not clear.
+        areas: Descriptions of the areas of the map, row by row from the top left.
         listed: The buyer's list.
-        pulls: One per taste of the buyer.
-        centre: Middle of the drawn cars.
-        list_centre: Middle of the buyer's list; None without one.
-        is_personal: Whether anything is known of the buyer.
+        pulls: One per interest of the buyer.
+        centre: Mean coordinates of the drawn cars.
+        list_centre: Mean coordinates of the buyer's list; None without one.
+        is_personal: Whether the buyer has a preference.
     """
 
     version_id: int
@@ -89,12 +91,12 @@ class Picture:
 
 
 def picture(*, colour: str, drawn: TasteMap | None = None, buyer: Buyer | None = None) -> Picture:
-    """The map by its axes as the stock is now, or the one that a worker has drawn.
+    """Make the map of the current stock by axes, or one that a worker has drawn.
 
     Args:
         colour: One of ``map_labels.COLOURS``; by taste only with a buyer.
-        drawn: A map that is done; None for the axes.
-        buyer: Whose taste and list are drawn in.
+        drawn: A finished map; None for the axes.
+        buyer: The buyer whose interests and list are drawn.
 
     Raises:
         RankerRefused: Where no ranker is live.
@@ -132,12 +134,12 @@ def picture(*, colour: str, drawn: TasteMap | None = None, buyer: Buyer | None =
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Cars and their places, all of length n_cars.
+    """Cars and their coordinates, all of length n_cars.
 
     Attributes:
-        rows: Of the listing index.
+        rows: Rows of the listing index.
         listing_ids, vectors, coordinates: Of those rows.
-        n_stock: How many cars there were to choose from.
+        n_stock: Number of cars there were to choose from.
         shares: As of ``Picture``.
     """
 
@@ -150,19 +152,19 @@ class Layout:
 
 
 def axes_layout(listing_index: ListingIndex, colour: str) -> Layout:
-    """A fair sample of the stock on the axes of taste."""
+    """Place a sample of the stock on the axes."""
     stock = drawable(listing_index, colour)
     rows = sampled(listing_index, stock, DRAWN_AT_MOST)
     ids, vectors = listing_index.stock.listing_ids[rows], listing_index.stock.vectors[rows]
     if not len(rows):
         return Layout(rows, ids, vectors, np.empty((0, 2)), 0, [])
-    live = listing_index.live_sample(FITTED_ON_AT_MOST)  # whatever is drawn, so that cars stay where they are
+    live = listing_index.live_sample(FITTED_ON_AT_MOST)  # the same for all colours, so that cars do not move
     axes = fit_axes(listing_index.stock.vectors[live if len(live) else rows], listing_index.ranker.prior.covariance)
     return Layout(rows, ids, vectors, axes.coordinates(vectors), len(stock), axes.shares.tolist())
 
 
 def stored_layout(listing_index: ListingIndex, drawn: TasteMap, colour: str) -> Layout:
-    """The cars of a map that are still for sale, or by status, those that can still be described."""
+    """Return the cars of a stored map that are still for sale, or when coloured by status, those still in the index."""
     stored = Drawn.unpack(bytes(drawn.content))
     rows = listing_index.stock.rows_of(stored.listing_ids)
     is_kept = (rows >= 0) & np.isin(rows, drawable(listing_index, colour))
@@ -172,14 +174,14 @@ def stored_layout(listing_index: ListingIndex, drawn: TasteMap, colour: str) -> 
 
 
 def drawable(listing_index: ListingIndex, colour: str) -> NDArray[np.intp]:
-    """Rows of the cars for sale; by status, also of those that are reserved or ended lately."""
+    """Return rows of the cars for sale; when coloured by status, also of cars reserved or ended lately."""
     if colour == STATUS:
         return np.flatnonzero(~np.isnan(listing_index.column("published_at")))
     return np.flatnonzero(listing_index.column("is_live"))
 
 
 def listed_on(listing_index: ListingIndex, layout: Layout, items: Sequence[RecommendedListing]) -> list[ListedCar]:
-    """A list on the map; a car that was not drawn stands between those most like it."""
+    """Place a list on the map; a car that was not drawn lies between those most like it."""
     if not items or not len(layout.rows):
         return []
     ids = [item.listing.pk for item in items]
@@ -195,7 +197,7 @@ def listed_on(listing_index: ListingIndex, layout: Layout, items: Sequence[Recom
 
 
 def pulls_of(layout: Layout, buyer_context: BuyerContext | None) -> list[Pull]:
-    """The direction of each taste; none of a buyer of whom nothing is known, whose direction would be everybody's."""
+    """Return the direction of each interest; none for a cold buyer, whose direction would be that of all buyers."""
     if buyer_context is None or not buyer_context.is_personal or not len(layout.rows):
         return []
     found = [

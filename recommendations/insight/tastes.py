@@ -1,8 +1,8 @@
-"""What is believed of a buyer, as curves and bars: where their utility lies, and how far it may be off.
+"""A buyer's preference as curves and bars: how their utility depends on each attribute, and how uncertain it is.
 
-Utility is linear in the weights, so the variance of anything said of it is a quadratic form of the belief's covariance.
-Only differences of utility mean something: a curve is drawn against its own average over the grid, a category's level
-against what the population thinks of it.
+Utility is linear in the weights, so the variance of each of its values is a quadratic form of the preference's
+covariance. Only differences of utility have a meaning: a curve is drawn relative to its average over the grid, and a
+category's level relative to the mean of all buyers.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ SURE = 1.96  # standard deviations of a 95 % interval
 BARS_AT_MOST = 8
 BARS_OF = ("make", *(category.name for category in CATEGORY_FEATURES))
 POINTS = 48
-NO_SPREAD = 1e-9  # of utility, squared: all buyers are of one mind, or the field has one level
+NO_SPREAD = 1e-9  # variance of utility below which all buyers agree, or the field has one category
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Utility over one number, with its 95 % band; all of the length of the grid, which is in units of the market."""
+    """Utility over one numeric attribute, with its 95 % band; arrays of the grid's length. The grid is in the
+    market's units."""
 
     field: str
     unit: str
@@ -42,7 +43,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Leaning:
-    """How much more, or less, than the population a buyer likes one level, in utility, with the 95 % interval."""
+    """By how much more or less than the average buyer this one likes a category, in utility, with the 95 % interval."""
 
     level: str
     more: float
@@ -51,13 +52,13 @@ class Leaning:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the belief knows the sign."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """How much of what sets buyers apart in one field is known of this one, 0 to 1."""
+    """Share of the population's variance in one field that is known of this buyer, 0 to 1."""
 
     field: str
     share: float
@@ -65,13 +66,13 @@ class Certainty:
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """One taste as it can be drawn.
+    """One interest of a buyer, ready to be drawn.
 
     Attributes:
-        share: Of the household's events, 0 to 1.
-        curves: Over the numbers of ``GRIDS``, as far as the encoder knows them.
-        leanings: Field -> its levels that stand out most, liked first.
-        certainties: By field, the surest first.
+        share: Its share of the buyer's events, 0 to 1.
+        curves: Over the numbers of ``GRIDS``, as far as the encoder has them.
+        leanings: Field -> its categories that differ most from the average, liked ones first.
+        certainties: By field, the most certain first.
     """
 
     share: float
@@ -81,7 +82,7 @@ class Portrait:
 
 
 def portraits_of(ranker: Ranker, tastes: Sequence[Interest]) -> list[Portrait]:
-    """Every taste of a household, the largest share first."""
+    """Describe every interest of a buyer, the largest share first."""
     return [portrait(ranker, interest) for interest in tastes]
 
 
@@ -113,7 +114,7 @@ def curve(encoder: Encoder, field: str, taste: Gaussian) -> Curve:
 
 
 def leanings(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> tuple[Leaning, ...]:
-    """The levels that stand out most, surest first among them; listed from the most liked to the least."""
+    """Return the categories whose difference from the average is most certain, ordered from most liked to least."""
     names, rows = encoder.level_vectors(field)
     more, deviation = rows @ (taste.mean - prior.mean), deviations(rows, taste.covariance)
     certain = np.abs(more) / np.maximum(deviation, 1e-9)
@@ -127,7 +128,8 @@ def leanings(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> tup
 
 
 def certainty(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> float | None:
-    """The share of the population's spread in one field that the events have removed; None where there is no spread."""
+    """Return the share of the population's spread in a field that the events have removed; None where there is no
+    spread."""
     if field in GRIDS:
         rows = contrasts(encoder.curve_vectors(field, GRIDS[field][1]))
     else:
@@ -137,11 +139,11 @@ def certainty(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> fl
 
 
 def contrasts(rows: Floats) -> Floats:
-    """Rows against their average: what only shifts the whole curve says nothing."""
+    """Subtract the mean row: a shift of the whole curve has no meaning."""
     return rows - rows.mean(axis=0) if len(rows) else rows
 
 
 def deviations(rows: Floats, covariance: Floats) -> Floats:
-    """Standard deviation of each row's product with the weights, shape (n,)."""
+    """Return the standard deviation of each row's product with the weights, shape (n,)."""
     spreads: Floats = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", rows, covariance, rows, optimize=True), 0.0))
     return spreads

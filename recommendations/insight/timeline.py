@@ -1,4 +1,4 @@
-"""A buyer's history as it counts today: each event with the weight that is left of it, and what became of the car."""
+"""A buyer's events with the weight that each has today, and the present status of each car."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class PastEvent:
 
     Attributes:
         event: Its row, with kind and listing.
-        weight: What it counts at the moment asked about, after its half-life; below 0 for a choice against.
-        fate: What became of the car since: "" while it is for sale, "removed" where its row is gone.
+        weight: Its weight after decay by half-life; below 0 for a choice against the car.
+        fate: Status of the car: "" while it is for sale, "removed" where its row is gone.
     """
 
     event: Interaction
@@ -36,7 +36,7 @@ class PastEvent:
 def timeline_of(
     buyer: Buyer, before: datetime | None = None, kinds: Mapping[str, EventKind] | None = None
 ) -> list[PastEvent]:
-    """The newest events, the newest first; one query."""
+    """Return the newest events of a buyer, newest first; one query."""
     events = buyer.interactions.select_related("kind", "listing__make", "listing__car_model__make")
     events = events.defer("listing__search_text", "listing__description")
     if before:

@@ -1,4 +1,4 @@
-"""Which of two ranker versions is better, in a sentence that says how certain that is."""
+"""Which of two ranker versions is better, as a sentence that states how certain it is."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ WORTH_MENTIONING = 0.05  # difference in the shares of the test that two version
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which of two versions is better, in a sentence, and whether that is certain.
+    """Which of two versions is better, as a sentence.
 
-    ``winner`` is None where that is uncertain; ``caution`` is what speaks against the sentence, "" for nothing.
+    Attributes:
+        winner: The better version; None where it is uncertain.
+        caution: A reason to doubt the sentence; "" without one.
     """
 
     sentence: str
@@ -26,7 +28,7 @@ class Verdict:
 
 
 def verdict_on(first: RankerVersion, other: RankerVersion, findings: Findings) -> Verdict:
-    """The first version against another one."""
+    """Compare the first version with another one."""
     one, two = findings.measured.get(first.pk), findings.measured.get(other.pk)
     lead = findings.leads.get(other.pk, {}).get((METRIC, ALL_BUYERS, K))
     if lead and one and two:
@@ -34,7 +36,7 @@ def verdict_on(first: RankerVersion, other: RankerVersion, findings: Findings) -
     if one and two and findings.is_same_question:
         return unpaired_verdict(first, other, one, two)
     return Verdict(
-        f"It is not known yet whether {first} is better than {other}: they were never asked the same. "
+        f"It is not known yet whether {first} is better than {other}: no evaluation tested both on the same events. "
         "Evaluate them on the same part of the log."
     )
 
@@ -42,7 +44,7 @@ def verdict_on(first: RankerVersion, other: RankerVersion, findings: Findings) -
 def paired_verdict(first: RankerVersion, other: RankerVersion, one: Measured, two: Measured, lead: Value) -> Verdict:
     own, theirs = one.figure(METRIC, K), two.figure(METRIC, K)
     if own is None or theirs is None:
-        return Verdict(f"{first} and {other} were asked the same, and nothing could be measured.")
+        return Verdict(f"An evaluation tested {first} and {other}, but nothing could be measured.")
     better, worse, gain = (first, other, lead.value) if lead.value >= 0 else (other, first, -lead.value)
     high, low = max(own.value, theirs.value), min(own.value, theirs.value)
     figures = f"NDCG@{K} {high:.3f} against {low:.3f}, over {lead.n:,} buyers"
@@ -59,10 +61,10 @@ def paired_verdict(first: RankerVersion, other: RankerVersion, one: Measured, tw
 
 
 def unpaired_verdict(first: RankerVersion, other: RankerVersion, one: Measured, two: Measured) -> Verdict:
-    """From two evaluations of the same question, each with an interval of its own."""
+    """Compare two evaluations on the same question, each with an interval of its own."""
     own, theirs = one.figure(METRIC, K), two.figure(METRIC, K)
     if own is None or theirs is None:
-        return Verdict(f"{first} and {other} were asked the same, and nothing could be measured.")
+        return Verdict(f"An evaluation tested {first} and {other}, but nothing could be measured.")
     (better, best), (worse, least) = sorted([(first, own), (other, theirs)], key=lambda pair: -pair[1].value)
     said = f"{better} finds more than {worse} (NDCG@{K} {best.value:.3f} against {least.value:.3f})"
     caution = caution_about(better, worse, one, two, first)
@@ -77,7 +79,7 @@ def unpaired_verdict(first: RankerVersion, other: RankerVersion, one: Measured, 
 def caution_about(
     better: RankerVersion, worse: RankerVersion, one: Measured, two: Measured, first: RankerVersion
 ) -> str:
-    """Who had learned from the very events of the test has an advantage that says nothing of tomorrow."""
+    """Warn if the better version was trained on more of the test's events, which says nothing about new events."""
     known = {True: one.known, False: two.known}
     of_better, of_worse = known[better == first], known[better != first]
     if of_better is None or of_worse is None:

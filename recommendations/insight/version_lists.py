@@ -1,4 +1,4 @@
-"""What a few buyers would get from each of several ranker versions this moment."""
+"""The current lists of a few buyers under each of several ranker versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIST_LENGTH = 10
 
 @dataclass(frozen=True)
 class BuyerLists:
-    """One buyer's list by each version, in their order; None where a version cannot answer."""
+    """One buyer's list under each version, in the order of the versions; None where a version has no vectors."""
 
     buyer: Buyer
     lists: list[list[RecommendedListing] | None]
@@ -24,9 +24,9 @@ class BuyerLists:
 
 
 def sample_lists(versions: Sequence[RankerVersion]) -> list[BuyerLists]:
-    """What some buyers who were active lately would get from each version this moment."""
+    """Make the lists of some recently active buyers under each version."""
     buyers = sample_buyers()
-    # version by version, because the stock in a version's space is loaded for one version at a time
+    # the outer loop is over versions, because only one index of a version that is not live is in memory
     by_version = [lists_by(version, buyers) for version in versions]
     columns = list(zip(*by_version, strict=True))
     return [BuyerLists(buyer, list(lists), shared(lists)) for buyer, lists in zip(buyers, columns, strict=True)]
@@ -46,6 +46,6 @@ def lists_by(version: RankerVersion, buyers: Sequence[Buyer]) -> list[list[Recom
 
 
 def shared(lists: Iterable[list[RecommendedListing] | None]) -> int:
-    """How many cars are on every list there is."""
+    """Return how many cars are on all of the lists."""
     sets = [{item.listing.pk for item in one} for one in lists if one is not None]
     return len(set.intersection(*sets)) if sets else 0

@@ -1,4 +1,4 @@
-"""The stock in the space of any version that could answer, for comparing versions."""
+"""The listing index of a version that is not live, to compare versions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _other_index: ListingIndex | None = (
 
 @contextmanager
 def borrow_version(version_id: int | None = None) -> Iterator[ListingIndex]:
-    """The listing index of a version, in step, for the length of a block; of the live one where none is named.
+    """Yield the listing index of a version, up to date, for the length of a block; of the live version if none is
+    named.
 
     Raises:
         RankerRefused: If the version has no vectors (any more), or none is live.
@@ -45,6 +46,6 @@ def _index_of(version_id: int) -> ListingIndex:
         return _other_index
     if not RankerVersion.objects.usable().filter(pk=version_id).exists():
         raise RankerRefused(f"v{version_id} is neither live nor ready, so it has no vectors to rank by")
-    _other_index = None  # let go of the one before the next takes its memory
+    _other_index = None  # free the memory of the previous one first
     _other_index = ListingIndex(version_id)
     return _other_index

@@ -1,6 +1,6 @@
-"""A list as it would be: of any version, at any time, after events that did not happen, under other rules or weights.
+"""A list under assumptions: of any version, as of any time, after hypothetical events, with other rules or weights.
 
-Every step is the one that serving takes; only what it rests on is given instead of read. Nothing is stored: no
+Each step is the function that serving calls; only its inputs are given instead of read. Nothing is stored: no
 preference, no event, no served list.
 """
 
@@ -27,7 +27,7 @@ from recommendations.buyers.posteriors import LogPosition, StalePreference, evid
 from recommendations.buyers.preferences import digest_of_basis, is_current
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.events.rows import EventRows, read_histories
-from recommendations.insight.dropped import Dropped, Question, find_dropped
+from recommendations.insight.dropped import Dropped, MadeList, find_dropped
 from recommendations.insight.versions import borrow_version
 from recommendations.insight.why_not import WhyNot, why_not
 from recommendations.listings.index import ListingIndex
@@ -54,7 +54,7 @@ FIRST_HYPOTHETICAL_ID = 1 << 60  # ids of made-up events lie beyond those of the
 
 @dataclass(frozen=True, kw_only=True)
 class HypotheticalEvent:
-    """Something a buyer might do: with a car, or a search for ``query``."""
+    """An event that a buyer might cause: an event kind on a car, or a search for ``query``."""
 
     kind: str
     listing_id: int | None = None
@@ -63,19 +63,19 @@ class HypotheticalEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class WhatIf:
-    """One question. What is left out is as it is: the live version, this moment, the stored kinds and rules.
+    """The assumptions. What is left out is as stored: the live version, the current time, the stored kinds and rules.
 
     Attributes:
         buyer: Whose list it is.
         k, filters, placement, source: As of ``ListRequest``.
-        version_id: Which version ranks; left out, the one of the buyer's variant, or the live one.
-        as_of: When the buyer asks: with the events before, among the cars that were for sale then.
-        events: What they do besides, at that moment, in this order.
+        version_id: The version that ranks; by default that of the buyer's variant, or the live one.
+        as_of: Time of the request: with the events before it, and the cars that were for sale then.
+        events: Further events of the buyer at that time, in this order.
         kinds: Slug -> kind, in place of the stored ones.
         rules: In place of the placement's own.
-        merchandising: Rules in place of the stored ones; those of today hold for a list of the past too.
-        missing_car: A car to say of why it is not in the list.
-        market_statistics: The market, where the caller has read it already.
+        merchandising: In place of the stored merchandising rules; the current ones also apply to a list of the past.
+        missing_car: A car for which the answer states why it is not in the list.
+        market_statistics: Market statistics, where the caller has read them already.
     """
 
     buyer: Buyer
@@ -101,19 +101,19 @@ class WhatIf:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the buyer would be shown, and what was left out of it.
+    """The list, and the cars that were left out of it.
 
     Attributes:
         recommended: The list.
-        buyer_context: The buyer as the score read them.
-        preference: What is believed of them, stored or made for this answer; None for a cold buyer.
+        buyer_context: The buyer's inputs to the score.
+        preference: The buyer's preference, stored or computed for this answer; None for a cold buyer.
         rules: Of the placement.
-        as_of: When they asked.
-        ranks: Listing id -> place by score alone, of the cars of the list and those left out of it.
-        dropped: Cars that score higher than some in the list, the highest first, some of each reason.
-        reasons: How many there are of each reason.
-        why_not: What became of the car that was asked about.
-        scorer: How it was scored; None before any ranker is live.
+        as_of: Time of the request.
+        ranks: Listing id -> rank by score alone, of the cars in the list and those left out.
+        dropped: Cars that score higher than some in the list, highest first, some for each reason.
+        reasons: Number of such cars for each reason.
+        why_not: Why ``missing_car`` is not in the list.
+        scorer: The scorer; None before any ranker is live.
     """
 
     recommended: RecommendedList
@@ -129,13 +129,17 @@ class Answer:
 
 
 def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
-    """The list under all that is supposed; raises RankerRefused where there is no such version to ask."""
+    """Make the list under the assumptions.
+
+    Raises:
+        RankerRefused: Where there is no such version.
+    """
     rules = question.rules or rules_of(question.placement, question.buyer)
     with borrow_version(question.version_id or rules.version_id) as listing_index:
         as_of = question.as_of or timezone.now()
         if question.as_of:
             listing_index = index_as_of(listing_index, question.as_of)
-        preference = believed(question, listing_index, as_of)
+        preference = preference_under(question, listing_index, as_of)
         buyer_context = buyer_context_in(
             listing_index, question.buyer, preference, opened_by(question), moment=question.as_of
         )
@@ -149,7 +153,7 @@ def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
         if not with_dropped or scorer is None:
             return answer
         ids = [candidate.listing_id for candidate, _ in chosen]
-        made = Question(
+        made = MadeList(
             listing_index,
             scorer,
             rules,
@@ -168,30 +172,32 @@ def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
 def listed(
     question: WhatIf, selection: SelectionContext, rules: Rules, buyer_context: BuyerContext
 ) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
-    """The candidates of the list with their rows, and how they were scored."""
+    """Return the candidates of the list with their rows, and the scorer."""
     k = rules.placement.k if question.k is None else question.k
     return choose_from(selection, question.request, rules, buyer_context, k)
 
 
 def plan_of(question: WhatIf, rules: Rules, buyer_context: BuyerContext) -> Plan:
-    """The merchandising rules that hold, by the clock of the question."""
+    """Return the merchandising rules that apply at the time of the request."""
     return plan_for(
         rules.placement.slug, question.buyer.pk, buyer_context, now=question.as_of, rules=question.merchandising
     )
 
 
 def index_as_of(listing_index: ListingIndex, as_of: datetime) -> ListingIndex:
-    """The listing index as the stock stood at a moment; of a sample of the stock, that sample is all there is."""
+    """Return the listing index with the stock of a past time; where the index holds a sample of the stock, only that
+    sample."""
     view = listing_index.as_of(as_of.timestamp())
-    view.is_complete = True  # the database knows which cars are for sale now, not which were
+    view.is_complete = True  # the database cannot complete it: it knows the cars for sale now, not those of then
     return view
 
 
-# --- What is believed ------------------------------------------------------------------------------------------------
+# --- The preference --------------------------------------------------------------------------------------------------
 
 
-def believed(question: WhatIf, listing_index: ListingIndex, as_of: datetime) -> Preference | None:
-    """The preference under all that is supposed: the stored one where that is current, else one made for now."""
+def preference_under(question: WhatIf, listing_index: ListingIndex, as_of: datetime) -> Preference | None:
+    """Return the preference under the assumptions: the stored one where it is current, else one computed for this
+    answer."""
     buyer = question.buyer
     if not buyer.is_personalised:
         return None
@@ -209,7 +215,7 @@ def believed(question: WhatIf, listing_index: ListingIndex, as_of: datetime) -> 
 
 
 def position_of(question: WhatIf) -> LogPosition:
-    """How far the log would go."""
+    """Return the position of the log that the assumptions imply."""
     log = Interaction.objects.filter(buyer=question.buyer)
     position = (log.filter(occurred_at__lt=question.as_of) if question.as_of else log).log_position()
     last_id = FIRST_HYPOTHETICAL_ID + len(question.events) - 1 if question.events else position[0]
@@ -217,12 +223,12 @@ def position_of(question: WhatIf) -> LogPosition:
 
 
 def numbered(question: WhatIf) -> list[tuple[int, HypotheticalEvent]]:
-    """Imagined events with the ids they have here, which also seed the choice sets they are put into."""
+    """Return the hypothetical events with ids, which also seed their choice sets."""
     return list(enumerate(question.events, FIRST_HYPOTHETICAL_ID))
 
 
 def history_of(question: WhatIf, as_of: datetime) -> EventRows:
-    """The newest events of the buyer, the imagined ones last."""
+    """Return the newest events of the buyer, the hypothetical ones last."""
     buyer_id = question.buyer.pk
     recorded = read_histories([buyer_id], settings.EVENTS_PER_BUYER, question.as_of)
     n = len(question.events)
@@ -240,7 +246,7 @@ def history_of(question: WhatIf, as_of: datetime) -> EventRows:
 
 
 def opened_by(question: WhatIf) -> list[Opened]:
-    """Cars the buyer dealt with in a favourable way lately, the imagined ones first."""
+    """Return cars the buyer acted on favourably lately, those of hypothetical events first."""
     if not question.buyer.is_personalised:
         return []
     kinds = question.kinds or EventKind.objects.in_bulk()
@@ -251,19 +257,19 @@ def opened_by(question: WhatIf) -> list[Opened]:
     return one_per_car([*hypothetical, *recently_opened(question.buyer, question.as_of, question.kinds)])
 
 
-# --- What there is to choose from ------------------------------------------------------------------------------------
+# --- The stock and the market ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class MarketView:
-    """Stock and market of one answer. ``pool`` takes down every candidate that was put in order, by id."""
+    """Stock and market statistics of one answer; ``pool`` records every ranked candidate by id."""
 
     listing_index: ListingIndex
     market_statistics: MarketStatistics
     pool: dict[int, Candidate]
 
     def rank(self, request: RankRequest) -> Ranked:
-        """As ``ranking.rank``, of this stock; nothing is kept for the next who asks."""
+        """Rank as ``ranking.rank`` does, on this stock and without caching."""
         if request.buyer_context is None:
             raise ValueError("a what-if needs a buyer")
         context = build_ranking_context(
@@ -291,7 +297,8 @@ def selection_context_of(question: WhatIf, rules: Rules, market_view: MarketView
 
 
 def on_sale_at(as_of: datetime) -> ListingQuerySet:
-    """Listings that were for sale at a moment, as far as their rows still tell: the twin of ``Stock.was_live``."""
+    """Select listings that were for sale at a time, as far as their rows show it: the SQL twin of
+    ``Stock.was_live``."""
     published = Listing.objects.exclude(status=Listing.Status.DRAFT).filter(published_at__lte=as_of)
     return published.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=as_of))
 
@@ -308,17 +315,20 @@ def market_statistics_of(question: WhatIf) -> MarketStatistics:
 
 
 def demand_of(kinds: Mapping[str, EventKind]) -> dict[str, tuple[float, bool]]:
-    """What the market reads of the kinds of events; where it is the same, so is the market, and reading two weeks of
-    events again would take longer than all the lists."""
+    """Return the weights of the event kinds that market statistics depend on.
+
+    Setups with the same ones share their market statistics, because reading two weeks of events takes longer than the
+    lists.
+    """
     return {slug: (float(kind.weight), kind.is_contact) for slug, kind in kinds.items()}
 
 
-# --- Before and after ------------------------------------------------------------------------------------------------
+# --- Comparison of two lists -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Move:
-    """One car in two lists. A place is None where the car is not in that list."""
+    """One car in two lists; a position is None where the car is not in that list."""
 
     listing: Listing
     before: int | None
@@ -326,17 +336,18 @@ class Move:
 
     @property
     def by(self) -> int | None:
-        """Places it rose; below 0, fell; None for one that came or went."""
+        """Return by how many positions it rose, negative if it fell; None for a car in one list only."""
         return None if self.before is None or self.after is None else self.before - self.after
 
     @property
     def fell(self) -> int:
-        """The same the other way round, for who reads it beside an arrow."""
+        """Return by how many positions it fell, for display beside an arrow."""
         return -(self.by or 0)
 
 
 def moves(before: RecommendedList, after: RecommendedList) -> list[Move]:
-    """Every car of either list: those of the list after in their order, then those that left it."""
+    """Return every car of either list: first the later list in its order, then those that are only in the earlier
+    one."""
     was = {item.listing.pk: item.position for item in before.items}
     now = {item.listing.pk: item.position for item in after.items}
     came_or_stayed = [Move(item.listing, was.get(item.listing.pk), item.position) for item in after.items]

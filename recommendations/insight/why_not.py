@@ -1,6 +1,6 @@
-"""Why one car is not in a list: the step at which it was lost, and what would have to change.
+"""Why a car is not in a list: the step that removed it, and what would have to change.
 
-The steps are asked in the order in which a list is made, by the code that names the reasons of all cars left out.
+The steps are tried in the order in which a list is made, by the functions of ``dropped``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from catalog.models import Listing
 from recommendations.engine.reasons import LABELS
 from recommendations.engine.terms import Scored
 from recommendations.insight import dropped
-from recommendations.insight.dropped import Question, exclusion_reason
+from recommendations.insight.dropped import MadeList, exclusion_reason
 from recommendations.serving.ranking import snapshot_with
 
 LISTED, SCORE = "in the list", "score"
 TERMS_NAMED = 3
 
-# Reason -> the step of making a list at which it takes a car away
+# Reason -> the step of making a list that removes the car
 STEPS: Mapping[str, str] = {
     dropped.NOT_FOR_SALE: "For sale",
     dropped.HIDDEN: "Merchandising rules",
@@ -55,19 +55,19 @@ CHANGES: Mapping[str, str] = {  # what would have to change
     dropped.KEPT_POSITIONS: "Keep fewer positions for exploration, new and promoted cars, or ask for a longer list.",
     dropped.DIVERSITY: "Lower the diversity of the placement, or ask for a longer list.",
 }
-LARGEST_BOOST = 5.0  # beyond it, a boost would put the car before nearly everything, for everyone
+LARGEST_BOOST = 5.0  # a larger boost would put the car near the top for all buyers
 
 
 @dataclass(frozen=True)
 class WhyNot:
-    """What became of one car.
+    """What happened to one car.
 
     Attributes:
         listing: The car.
-        step: Where it was lost; a value of ``STEPS``.
+        step: The step that removed it; a value of ``STEPS``.
         detail: The reason in words.
         change: What would have to change; "" for a car that is in the list.
-        score, lowest: Its score, and that of the last car by score in the list; None where there is none.
+        score, lowest: Its score, and the lowest score in the list; None where there is none.
         position: Its position, 1 is the top; None for a car that is not in the list.
     """
 
@@ -80,18 +80,18 @@ class WhyNot:
     position: int | None = None
 
 
-def why_not(question: Question, listing: Listing) -> WhyNot:
-    """What became of a car in a list that was made."""
-    if listing.status != Listing.Status.LIVE and question.is_of_now:
+def why_not(made: MadeList, listing: Listing) -> WhyNot:
+    """Find what happened to a car in a list that was made."""
+    if listing.status != Listing.Status.LIVE and made.is_of_now:
         detail = f"it is {listing.get_status_display().lower()}"
         return WhyNot(listing, STEPS[dropped.NOT_FOR_SALE], detail, CHANGES[dropped.NOT_FOR_SALE])
-    own, listed = scored_with_list(question, listing)
+    own, listed = scored_with_list(made, listing)
     score = float(own.scores[0])
     lowest = min(listed.scores.tolist(), default=None)
-    if listing.pk in question.listed:
-        position = list(question.listed).index(listing.pk) + 1
+    if listing.pk in made.listed:
+        position = list(made.listed).index(listing.pk) + 1
         return WhyNot(listing, STEPS[LISTED], f"it is at position {position}", "", score, lowest, position)
-    reason, detail = reason_of(question, listing)
+    reason, detail = reason_of(made, listing)
     is_beaten = lowest is not None and score < lowest
     if reason == dropped.NOT_PROPOSED:
         return WhyNot(listing, STEPS[reason], detail, boost_needed(score, lowest), score, lowest)
@@ -106,34 +106,35 @@ AFTER_SCORE = (
 )  # fmt: skip
 
 
-def reason_of(question: Question, listing: Listing) -> tuple[str, str]:
-    """The first reason that holds; of a car beyond the sample of the stock in memory, as far as can be said."""
-    row = int(question.listing_index.stock.rows_of(np.array([listing.pk], np.int64))[0])
+def reason_of(made: MadeList, listing: Listing) -> tuple[str, str]:
+    """Return the first reason that applies, and its detail; less precise for a car outside the sample of the stock
+    in memory."""
+    row = int(made.listing_index.stock.rows_of(np.array([listing.pk], np.int64))[0])
     if row >= 0:
-        return exclusion_reason(question, row)
-    if rule := dropped.hiding_rule(question, listing.pk):
+        return exclusion_reason(made, row)
+    if rule := dropped.hiding_rule(made, listing.pk):
         return dropped.HIDDEN, f"rule “{rule.name}” hides it"
-    if listing.pk in question.dismissed:
+    if listing.pk in made.dismissed:
         return dropped.DISMISSED, "the buyer dismissed this car, or it is of a seller of theirs"
-    if listing.pk in question.frequency_capped:
+    if listing.pk in made.frequency_capped:
         return dropped.FREQUENCY_CAP, "shown too often of late, so others go first"
-    return dropped.NOT_PROPOSED, f"no source had it among its best; {len(question.pool)} others were proposed"
+    return dropped.NOT_PROPOSED, f"no source had it among its best; {len(made.pool)} others were proposed"
 
 
-def scored_with_list(question: Question, listing: Listing) -> tuple[Scored, Scored]:
-    """The car, and the cars of the list, under the same score."""
-    ids = np.array([listing.pk, *question.listed], np.int64)
-    snapshot = snapshot_with(question.listing_index, ids)
+def scored_with_list(made: MadeList, listing: Listing) -> tuple[Scored, Scored]:
+    """Return the terms of the car and of the cars in the list, by the same score."""
+    ids = np.array([listing.pk, *made.listed], np.int64)
+    snapshot = snapshot_with(made.listing_index, ids)
     rows = snapshot.stock.rows_of(ids)
     found = [
-        question.scorer.score_listings(snapshot.listing_features.take(some[some >= 0]), keys[some >= 0].tolist())
+        made.scorer.score_listings(snapshot.listing_features.take(some[some >= 0]), keys[some >= 0].tolist())
         for some, keys in ((rows[:1], ids[:1]), (rows[1:], ids[1:]))
     ]
     return found[0], found[1]
 
 
 def beaten_by(own: Scored, listed: Scored) -> str:
-    """Which terms set it back against the average car of the list, the largest first."""
+    """Name the terms in which the car is worse than the average car of the list, the largest difference first."""
     differences = own.parts[0] - listed.parts.mean(axis=0)
     worst = [at for at in np.argsort(differences)[:TERMS_NAMED].tolist() if differences[at] < -1e-9]
     named = ", ".join(f"{LABELS.get(own.names[at], own.names[at]).lower()} {differences[at]:+.2f}" for at in worst)
@@ -141,7 +142,7 @@ def beaten_by(own: Scored, listed: Scored) -> str:
 
 
 def boost_needed(score: float, lowest: float | None) -> str:
-    """What would lift it to the last car of the list by score."""
+    """Name the boost that would lift it to the lowest score in the list."""
     if lowest is None or score >= lowest:
         return "Pin it, or boost it so that it is proposed."
     gap = lowest - score

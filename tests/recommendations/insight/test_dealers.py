@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.dashboard.period import Period
-from recommendations.insight.dealers import ORDERS, Question, by_placement, dealers, n_unseen, totals, trend
+from recommendations.insight.dealers import ORDERS, DealerQuery, by_placement, dealers, n_unseen, totals, trend
 from recommendations.insight.seller_days import beginning, count_exposure, days_to_count, needs_counting
 from recommendations.models import CountedDay, EventKind, Placement, SellerDay, ServedList
 from tests.factories import InteractionFactory, ListingFactory, PlacementFactory, SellerFactory, ServedListFactory
@@ -110,7 +110,7 @@ def counted(market):
 
 
 def test_exposure_stands_beside_the_share_of_the_stock(counted):
-    answer = dealers(Question(ALL))
+    answer = dealers(DealerQuery(ALL))
     found, n = answer.dealers, answer.n
     by_name = {one.name: one for one in found}
     assert (n, list(by_name)) == (3, ["Big", "Small", "Unseen"])
@@ -124,15 +124,15 @@ def test_exposure_stands_beside_the_share_of_the_stock(counted):
 
 def test_days_and_placements_are_chosen(counted):
     yesterday = TODAY - timedelta(days=1)
-    first, *_ = dealers(Question(Period(yesterday, yesterday))).dealers
+    first, *_ = dealers(DealerQuery(Period(yesterday, yesterday))).dealers
     assert first.rates.shown == 2
     home = Placement.objects.get(slug="home").pk
-    assert {one.name: one.rates.shown for one in dealers(Question(ALL, home)).dealers} == {
+    assert {one.name: one.rates.shown for one in dealers(DealerQuery(ALL, home)).dealers} == {
         "Big": 4,
         "Small": 1,
         "Unseen": 0,
     }
-    assert {one.name: one.rates.shown for one in dealers(Question(ALL, 0)).dealers} == {
+    assert {one.name: one.rates.shown for one in dealers(DealerQuery(ALL, 0)).dealers} == {
         "Big": 1,
         "Small": 0,
         "Unseen": 0,
@@ -140,15 +140,20 @@ def test_days_and_placements_are_chosen(counted):
 
 
 def test_sellers_without_exposure_are_those_with_cars_that_no_list_showed(counted):
-    assert [one.name for one in dealers(Question(ALL, is_unseen=True)).dealers] == ["Unseen"]
-    assert n_unseen(Question(ALL)) == dealers(Question(ALL), limit=1).n_unseen == 1
+    assert [one.name for one in dealers(DealerQuery(ALL, is_unseen=True)).dealers] == ["Unseen"]
+    assert n_unseen(DealerQuery(ALL)) == dealers(DealerQuery(ALL), limit=1).n_unseen == 1
     past = Period(date(2026, 1, 1), date(2026, 1, 31))  # before any list; the sold car was for sale
-    assert {one.name for one in dealers(Question(past, is_unseen=True)).dealers} == {"Big", "Small", "Unseen", "Gone"}
+    assert {one.name for one in dealers(DealerQuery(past, is_unseen=True)).dealers} == {
+        "Big",
+        "Small",
+        "Unseen",
+        "Gone",
+    }
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_order_has_all_sellers_once_over_pages(counted, order):
-    pages = [dealers(Question(ALL, order=order), limit=1, offset=n).dealers for n in range(4)]
+    pages = [dealers(DealerQuery(ALL, order=order), limit=1, offset=n).dealers for n in range(4)]
     assert sorted(one.name for page in pages for one in page) == ["Big", "Small", "Unseen"]
 
 

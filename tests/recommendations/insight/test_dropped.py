@@ -101,7 +101,7 @@ def test_diversity_is_reported_with_the_car_it_is_too_similar_to(fan):
     Placement.objects.update(diversity=0.9)
     found = answer(WhatIf(buyer=fan, k=5), with_dropped=True).dropped
     assert {one.reason for one in found} == {reason.DIVERSITY}
-    assert "much like the car in place" in found[0].detail
+    assert "similar to the car at position" in found[0].detail
 
 
 def test_positions_that_were_reserved_are_reported(fan, market):

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from recommendations.insight.exposure import BORROWED, exposure_of, ratio_interval, usual_rates
+from recommendations.insight.exposure import PRIOR_SHOWS, exposure_of, ratio_interval, usual_rates
 from recommendations.models import EventKind
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
 
@@ -55,8 +55,8 @@ def test_what_is_expected_is_what_its_places_usually_get(cars):
     # place 1 was opened in 4 of 4 lists, place 2 in none; overall 4 of 8
     rates = usual_rates()
     assert rates[0] == 0.5
-    assert rates[1] == pytest.approx((4 + BORROWED / 2) / (4 + BORROWED))
-    assert rates[2] == pytest.approx((BORROWED / 2) / (4 + BORROWED))
+    assert rates[1] == pytest.approx((4 + PRIOR_SHOWS / 2) / (4 + PRIOR_SHOWS))
+    assert rates[2] == pytest.approx((PRIOR_SHOWS / 2) / (4 + PRIOR_SHOWS))
     assert exposure_of(two.pk).total.n_expected == pytest.approx(4 * rates[2])
     assert exposure_of(one.pk).total.n_expected == pytest.approx(4 * rates[1])
 

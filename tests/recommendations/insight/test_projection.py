@@ -56,7 +56,7 @@ def test_cars_that_do_not_differ_lie_in_one_place(vectors: np.ndarray):
 def test_axes_of_nothing_and_more_axes_than_dimensions_are_refused():
     with pytest.raises(ValueError, match="no cars"):
         fit_axes(np.empty((0, 3)), np.eye(3))
-    with pytest.raises(ValueError, match="4 axes asked of 3 dimensions"):
+    with pytest.raises(ValueError, match="4 axes of 3 dimensions"):
         fit_axes(np.ones((2, 3)), np.eye(3), n_axes=4)
 
 
@@ -100,7 +100,7 @@ def test_no_cars_one_place_or_no_opinion_point_nowhere(coordinates: np.ndarray, 
 
 
 def test_utilities_of_other_cars_are_refused():
-    with pytest.raises(ValueError, match="3 places, but 2 utilities"):
+    with pytest.raises(ValueError, match="3 coordinates, but 2 utilities"):
         direction_of(np.zeros((3, 2)), np.zeros(2))
 
 
