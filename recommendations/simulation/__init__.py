@@ -1,1 +1,1 @@
-"""Made-up markets and buyers whose true taste is known: for tests, benchmarks, and seeding a demo."""
+"""Simulated markets and buyers with a known true utility: for tests, benchmarks and the seeding of a demo."""

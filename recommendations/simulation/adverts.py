@@ -1,6 +1,7 @@
-"""How sellers write of a car: its title, equipment and description, and what the sellers are called.
+"""Texts of simulated listings: title, equipment, description and names of sellers.
 
-Only what such a car had: a trim in the years it was sold, a system once it existed, an MOT on cars old enough for one.
+A car gets only what such a car had: a trim in the years it was sold, a system once it existed, an MOT when old enough
+for one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MOT_FROM_AGE = 3  # years
 WITHOUT_TRIM = ("van", "pickup", "electric")
 THREE_DOORS = {"500", "Hatch", "Adam", "DS 3", "GTC", "Mito", "Ka", "C30", "595"}
 BODY_DOORS = {"saloon": 4, "coupe": 2, "convertible": 2, "pickup": 4, "van": 4}
-FOUR_DOORS = {"CC"}  # coupés with doors for those in the back
+FOUR_DOORS = {"CC"}  # coupés with rear doors
 TWO_SEATS = {"Fortwo", "MX-5", "Z4", "SLK", "SL Class", "Boxster", "Cayman", "Elise", "R8", "F-Type", "370Z",
              "V8 Vantage"}  # fmt: skip
 FOUR_SEATS = {"500", "Hatch", "Convertible", "Adam", "up!", "Aygo", "Aygo X", "107", "108", "C1", "Citigo", "Mii",
@@ -58,7 +59,7 @@ OFFERS = ("Part exchange welcome.", "Delivery can be arranged.", "Finance availa
 
 @dataclass(frozen=True)
 class CarText:
-    """What the words need of one car."""
+    """The attributes of one car that its texts depend on."""
 
     make: str
     model: str
@@ -73,7 +74,8 @@ class CarText:
 
 
 def trim_of(car: CarText, draw: float) -> str:
-    """A fast version's own name, or one of the trims of its model and year; a fifth name none. ``draw`` in [0, 1)."""
+    """Draw the name of a fast version, or one of the trims of its model and year; a fifth of the cars name none.
+    ``draw`` is in [0, 1)."""
     if car.body in WITHOUT_TRIM or car.fuel in WITHOUT_TRIM:
         return ""
     if badge := badge_of(car.make, car.model, car.body, car.fuel, car.power_kw, car.year):
@@ -84,7 +86,7 @@ def trim_of(car: CarText, draw: float) -> str:
 
 
 def title_of(car: CarText, trim: str) -> str:
-    """``Skoda Octavia 1.5 TSI SE``, ``BMW 3 Series 320d M Sport``, ``Nissan Leaf 40kWh``."""
+    """Return a title such as ``Skoda Octavia 1.5 TSI SE``, ``BMW 3 Series 320d M Sport`` or ``Nissan Leaf 40kWh``."""
     if car.fuel == "electric":
         return f"{car.make} {car.model} {car.battery_kwh:.0f}kWh"
     engine = engine_name(car.make, car.model, car.fuel, car.engine_l, car.power_kw, car.year, car.drive)
@@ -108,7 +110,7 @@ def seats_of(model: str, body: str) -> int:
 def equipment_of(
     cars: list[CarText], price: Floats, age: Floats, owners: Integers, draws: Floats
 ) -> list[tuple[str, ...]]:
-    """Dearer cars carry more of it. ``draws`` is uniform, shape (n, len(EQUIPMENT))."""
+    """Draw the equipment of cars; expensive cars have more. ``draws`` is uniform, shape (n, len(EQUIPMENT))."""
     share = np.array([share for _, share, _ in EQUIPMENT])
     since = np.array([first for _, _, first in EQUIPMENT])
     year = np.array([car.year for car in cars])
@@ -124,7 +126,7 @@ def equipment_of(
 def description_of(
     car: CarText, km: float, owners: int, equipment: tuple[str, ...], is_private: bool, draws: Floats
 ) -> str:
-    """A few sentences; ``draws`` is uniform, shape (3,)."""
+    """Write a few sentences; ``draws`` is uniform, shape (3,)."""
     miles = round(km * MILES_PER_KM, -2)
     sentences = [f"Registered in {car.year}, {miles:,.0f} miles, {owner_words(owners)}."]
     if car.fuel == "electric":
@@ -143,6 +145,6 @@ def owner_words(owners: int) -> str:
 
 
 def dealer_name(town: str, draws: Floats) -> str:
-    """``Harrison & Sons, Leeds``; ``draws`` is uniform, shape (2,)."""
+    """Return a name such as ``Harrison & Sons, Leeds``; ``draws`` is uniform, shape (2,)."""
     pattern, name = DEALERS[int(draws[0] * len(DEALERS))], SURNAMES[int(draws[1] * len(SURNAMES))]
     return pattern.format(name=name, town=town)

@@ -1,8 +1,8 @@
-"""Made-up buyers browsing a made-up market: planted truth for tests, benchmarks and demonstrations.
+"""Simulated buyers browse a simulated market, for tests, benchmarks and demos.
 
-Buyers have a known taste (``true_taste``, ``buyers``). How they behave adds what no taste explains: they look at the
-top of a list first, mind the distance, click by mistake, and fall for a photograph. Nothing here reads a clock or
-keeps a global generator. Moments are whole seconds before an anchor.
+Buyers have a known true utility (``true_taste``, ``buyers``). Their behaviour adds what utility does not explain:
+position bias, distance, mistaken clicks, and a random liking for single cars. Nothing here reads a clock or uses a
+global generator. Times are whole seconds before an anchor.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ LIST_KINDS = ("popular", "search", "random")
 POPULAR, SEARCHED, RANDOM = range(len(LIST_KINDS))
 LIST_SHARE = (0.35, 0.4, 0.25)  # of the lists a buyer sees
 LIST_LENGTH = 20
-NOTHING = -1  # an empty place in a list, or the listing of a search
+NOTHING = -1  # an empty slot of a list, or the listing of a search
 VIEWS_PER_LIST = 0.7  # beyond the first, on average
 DISLIKES_PER_LIST = 0.12
-CANDIDATES = 90  # looked through for the cars of a list that were for sale
+CANDIDATES = 90  # cars among which those of a list that were for sale are found
 LONGEST_AGO_DAYS = 85  # no buyer's search began earlier
 QUERY_FIELDS = {"make": "makes", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes"}
 POPULARITY_STEEPNESS = 0.8  # how strongly popular lists favour appeal
@@ -52,18 +52,19 @@ POPULARITY_STEEPNESS = 0.8  # how strongly popular lists favour appeal
 
 @dataclass(frozen=True)
 class History:
-    """What all buyers saw and did, oldest first.
+    """All lists and events of the simulation, oldest first.
 
     Attributes:
         list_buyer: Position of the buyer who saw each list, shape (n_lists,).
         list_kind: Position in ``LIST_KINDS``.
         list_s: Seconds before the anchor at which it was shown.
         list_rows: Listings in the order shown, ``NOTHING`` after the last, shape (n_lists, LIST_LENGTH).
-        list_query: What was searched for, in the words of ``ListingFilters.as_query``; empty for other lists.
-        event_buyer, event_kind: Who did what; the kind is a position in ``EVENT_KINDS``, shape (n_events,).
+        list_query: The search, in the words of ``ListingFilters.as_query``; empty for other lists.
+        event_buyer, event_kind: Buyer and kind of each event; the kind is a position in ``EVENT_KINDS``, shape
+            (n_events,).
         event_row: The listing, ``NOTHING`` for a search.
-        event_list: Position of the list it came from; for a search, of the list it brought.
-        event_position: Place in that list, from 1; 0 for a search.
+        event_list: Position of the list it came from; for a search, of the list of its results.
+        event_position: Position in that list, from 1; 0 for a search.
         event_s: Seconds before the anchor.
     """
 
@@ -95,21 +96,21 @@ def simulate(
     seed: int,
     report: Callable[[float], None] = lambda fraction: None,
 ) -> History:
-    """Let every buyer browse until ``n_events`` things have happened, in proportion to their activity.
+    """Let every buyer browse until there are ``n_events`` events, in proportion to their activity.
 
-    What is on the list depends on popularity, on a search within reach of the budget, or on chance; nothing that
-    was not for sale at that moment is ever on it. Which car is opened is a logit over the list: taste, distance,
-    fancy and position. What is called about is opened first.
+    A list is drawn by popularity, by a search within the buyer's budget, or at random; all its cars are for sale at
+    that time. The cars opened in it follow a logit of utility, distance, random liking and position. A car is opened
+    before its seller is contacted.
 
     Args:
         market: The listings.
-        buyers: Who browses.
-        n_events: Exactly so many events are returned. Where next to nothing is ever for sale, most are searches.
+        buyers: The buyers.
+        n_events: Exact number of events. In a market with hardly a car for sale, most are searches.
         seed: The same seed gives the same history.
         report: Called with the share done.
 
     Raises:
-        ValueError: If there are events to make but no buyer to make them or nothing to look at.
+        ValueError: If ``n_events`` is positive and there are no buyers or no listings.
     """
     if n_events and not (len(market) and buyers):
         raise ValueError("events need at least one listing and one buyer")
@@ -127,7 +128,7 @@ def simulate(
 
 
 def _events_each(buyers: Sequence[SimulatedBuyer], n_events: int) -> Rows:
-    """Whole numbers that sum to ``n_events``, in proportion to activity; what rounding leaves goes to the first."""
+    """Split ``n_events`` into whole numbers in proportion to activity; the remainder of rounding goes to the first."""
     if not buyers:
         return np.zeros(0, np.int64)
     activity = np.array([buyer.behaviour.activity for buyer in buyers])
@@ -137,7 +138,8 @@ def _events_each(buyers: Sequence[SimulatedBuyer], n_events: int) -> Rows:
 
 
 def choice_scores(worth: Floats, position_bias: float, rng: np.random.Generator) -> Floats:
-    """Perturbed utilities of the cars of lists, shape (n_lists, length): sorted downwards they are one draw of a logit.
+    """Return perturbed utilities of the cars of lists, shape (n_lists, length): their descending order is one draw of a
+    logit.
 
     Source: adding Gumbel noise and sorting draws without replacement from the Plackett-Luce model (Yellott 1977).
     """
@@ -146,7 +148,7 @@ def choice_scores(worth: Floats, position_bias: float, rng: np.random.Generator)
 
 
 def draw_query(taste: TrueTaste, rng: np.random.Generator) -> dict[str, Any]:
-    """A price range around the budget, and some of make, body, fuel and gearbox, by what is liked best."""
+    """Draw a search: a price range around the budget, and some of make, body, fuel and gearbox, by utility."""
     budget, levels = taste.budget, taste.levels
     query: dict[str, Any] = {
         "min_price": round(budget * float(rng.uniform(0.4, 0.75)), -2),
@@ -161,7 +163,7 @@ def draw_query(taste: TrueTaste, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def conditions(query: dict[str, Any], market: Market, coded: CodedTable) -> dict[str, NDArray[np.bool_]]:
-    """Which listings meet each condition of a search, by the field it is about."""
+    """Return the listings that meet each condition of a search, by its field."""
     price = market.table.price
     met = {"price": (price >= query["min_price"]) & (price <= query["max_price"])}
     for name, asked_as in QUERY_FIELDS.items():
@@ -171,9 +173,9 @@ def conditions(query: dict[str, Any], market: Market, coded: CodedTable) -> dict
 
 
 def find(query: dict[str, Any], market: Market, coded: CodedTable) -> Rows:
-    """What a search finds, newest first, sold or not.
+    """Return the rows that a search finds, newest first, sold or not.
 
-    Where that is next to nothing the buyer widens it to the price range alone, and the query is changed to say so.
+    Where there are hardly any, the search is reduced to its price range, in ``query`` too.
     """
     met = conditions(query, market, coded)
     is_found = np.logical_and.reduce(list(met.values()))
@@ -186,7 +188,7 @@ def find(query: dict[str, Any], market: Market, coded: CodedTable) -> Rows:
 
 
 class _Visit:
-    """One buyer's weeks on the site: lists shown at moments of the search, and what is done with each."""
+    """One buyer's weeks on the site: the lists shown, and the events on each."""
 
     def __init__(
         self, market: Market, coded: CodedTable, appeal: Floats, buyer: SimulatedBuyer, rng: np.random.Generator
@@ -199,7 +201,8 @@ class _Visit:
         self.mean, self.spread = float(worth.mean()), float(worth.std()) + 1e-9
 
     def browse(self, n_events: int) -> tuple[_Lists, Rows]:
-        """The lists shown and the newest ``n_events`` events: (5, n_events) of kind, row, list, position, seconds."""
+        """Return the lists shown and the newest ``n_events`` events: (5, n_events) of kind, row, list, position,
+        seconds."""
         n_lists = 2 + n_events // 3
         while True:
             lists = self._show(n_lists)
@@ -225,7 +228,7 @@ class _Visit:
         return _Lists(moments, kinds, self._first_on_sale(candidates, moments), queries)
 
     def _moments(self, n_lists: int) -> Rows:
-        """When the lists are shown, oldest first: within the weeks of the search, which ended lately or goes on."""
+        """Draw the times of the lists, oldest first, within the weeks of the buyer's search."""
         span = self.behaviour.shopping_days * DAY
         latest = max(0.0, float(self.rng.normal(0, 20))) * DAY if self.rng.random() < 0.5 else 0.0
         latest = min(latest, (LONGEST_AGO_DAYS - self.behaviour.shopping_days) * DAY)
@@ -233,7 +236,7 @@ class _Visit:
         return -np.sort(-moments).astype(np.int64)
 
     def _search(self, slots: Rows, moments: Rows, candidates: Rows, queries: list[dict[str, Any]]) -> None:
-        """Fill in the candidates of searches, newest first, as a site shows them."""
+        """Fill in the candidates of searches, newest first."""
         asked = [draw_query(self.taste, self.rng) for _ in range(1 + int(self.rng.integers(3)))]
         found = [find(query, self.market, self.coded) for query in asked]
         for slot in slots:
@@ -245,7 +248,7 @@ class _Visit:
             queries[slot] = asked[which]
 
     def _first_on_sale(self, candidates: Rows, moments: Rows) -> Rows:
-        """The first cars of each row of candidates that were for sale at that moment, none twice."""
+        """Return the first cars of each row of candidates that were for sale at its time, each once."""
         is_good = (candidates != NOTHING) & self.market.is_on_sale(candidates, moments[:, None])
         is_good &= ~_is_repeated(candidates)
         slot = np.cumsum(is_good, axis=1) - 1
@@ -256,7 +259,7 @@ class _Visit:
         return rows
 
     def _worth(self, lists: _Lists) -> Floats:
-        """What each car of each list is worth to the buyer at that moment, -inf where there is none."""
+        """Return the utility of each car of each list at its time, -inf in empty slots."""
         of_list, slot = np.nonzero(lists.rows != NOTHING)
         rows = lists.rows[of_list, slot]
         here = utility(self.taste, self.coded.take(rows), lists.moments[of_list] / DAY)
@@ -267,7 +270,7 @@ class _Visit:
         return worth
 
     def _distance_km(self, rows: Rows) -> Floats:
-        """As the crow flies, on a map flattened around the buyer; exact enough within one country."""
+        """Return distances on a plane around the buyer; exact enough within one country."""
         north = np.radians(self.market.latitude[rows] - self.behaviour.latitude)
         east = np.radians(self.market.longitude[rows] - self.behaviour.longitude)
         distances_km: Floats = EARTH_RADIUS_KM * np.hypot(north, east * np.cos(np.radians(self.behaviour.latitude)))
@@ -277,7 +280,7 @@ class _Visit:
         worth = self._worth(lists)
         is_viewed, is_disliked = self._opened(worth), self._disliked(worth)
         is_disliked &= ~is_viewed
-        # what is worth much against the stock is more likely to be kept, and to be called about
+        # cars of high utility relative to the stock are saved, and their sellers contacted, more often
         liking = (np.where(is_viewed, worth, 0) - self.mean) / self.spread
         is_kept = is_viewed & (self.rng.random(worth.shape) < _sigmoid(2.2 * liking - 5.0))
         is_called = is_viewed & (self.rng.random(worth.shape) < _sigmoid(3.0 * liking - 7.2))
@@ -296,7 +299,7 @@ class _Visit:
         return np.concatenate(parts, axis=1)
 
     def _opened(self, worth: Floats) -> NDArray[np.bool_]:
-        """Which cars are looked at: the best few by taste, or in some lists any few, by mistake."""
+        """Draw which cars are opened: the best few by logit, or in some lists any few, by mistake."""
         is_mistake = self.rng.random(len(worth)) < self.behaviour.noise_share
         guess = np.where(np.isfinite(worth), 0.0, -np.inf)
         worth = np.where(is_mistake[:, None], guess, worth)
@@ -306,7 +309,7 @@ class _Visit:
         return (rank < n_views[:, None]) & np.isfinite(scores)
 
     def _disliked(self, worth: Floats) -> NDArray[np.bool_]:
-        """In a few lists one car is waved away, by the logit turned around."""
+        """Draw the car that is disliked in a few lists, by the logit of negative utility."""
         disliking = np.where(np.isfinite(worth), -worth, -np.inf) + self.rng.gumbel(size=worth.shape)
         is_worst = np.arange(worth.shape[1]) == disliking.argmax(axis=1)[:, None]
         is_done = self.rng.random(len(worth)) < DISLIKES_PER_LIST
@@ -316,7 +319,7 @@ class _Visit:
 
 @dataclass(frozen=True)
 class _Lists:
-    """Lists one buyer was shown, oldest first."""
+    """The lists that one buyer was shown, oldest first."""
 
     moments: Rows
     kinds: Rows
@@ -328,7 +331,7 @@ class _Lists:
 
 
 def _merged(numbers: list[int], visits: list[tuple[_Lists, Rows]]) -> History:
-    """The visits of all buyers as one history, oldest first; at one moment the earlier buyer comes first."""
+    """Merge the visits of all buyers into one history, oldest first; ties in the order of buyers."""
     lists, events = [lists for lists, _ in visits], [events for _, events in visits]
     if not visits:
         none = np.zeros(0, np.int64)
@@ -359,7 +362,7 @@ def _merged(numbers: list[int], visits: list[tuple[_Lists, Rows]]) -> History:
 
 
 def fixed_normal(key: int, rows: Rows) -> Floats:
-    """A standard normal number for each row, always the same for a key: drawn by hashing, not from a stream.
+    """Return a standard normal number for each row that depends only on the row and a key.
 
     Source: the finaliser of SplitMix64 (Steele, Lea and Flood 2014), taken through the normal quantile function.
     """
@@ -373,7 +376,7 @@ def fixed_normal(key: int, rows: Rows) -> Floats:
 
 
 def _is_repeated(candidates: Rows) -> NDArray[np.bool_]:
-    """Where a row holds a number it already held further left."""
+    """Mark values that occur further left in the same row."""
     order = np.argsort(candidates, axis=1, kind="stable")
     ordered = np.take_along_axis(candidates, order, axis=1)
     is_repeated = np.zeros(candidates.shape, bool)

@@ -1,6 +1,6 @@
-"""Who the made-up buyers are: types of people, what they want and how they browse.
+"""Simulated buyers: types, true utilities and behaviour.
 
-Buyer 7 of a seed is the same person however many buyers there are, since each is drawn from a generator of its own.
+Each buyer is drawn from a generator of its own, so buyer 7 of a seed is the same however many buyers there are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from recommendations.simulation.market import AVERAGE_TASTE, COLOURS, PREMIUM, T
 from recommendations.simulation.true_taste import TrueTaste
 
 BUYERS_STREAM = 2  # separates their random numbers from the market's
-DECISIVENESS = 1.5  # utilities below are written for a temperature of one; real buyers hesitate a little less
+DECISIVENESS = 1.5  # factor on all utilities below
 KINDS = {  # share of each type of buyer
     "ordinary": 0.3, "price_sensitive": 0.17, "brand_loyal": 0.13, "family": 0.16, "enthusiast": 0.08, "two_cars": 0.05,
     "drifting": 0.06, "careless": 0.05,
@@ -29,17 +29,18 @@ FAMILY_BODIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """How a buyer browses, apart from taste.
+    """How a buyer browses, apart from utility.
 
     Attributes:
         latitude, longitude: Home.
         distance_aversion: Utility lost when a car is about twice as far away.
-        position_bias: Utility lost from the first place of a list to the second or third, and on by the logarithm.
-        noise_share: Views that are mistakes: any car of the list, whatever it is worth.
-        fancy: Standard deviation of what a single car is worth to this buyer beyond its attributes (photographs,
-            the seller's words); it never changes, so a car fallen for in a list is also the one called about.
+        position_bias: Utility lost from the first position of a list to the second or third; it grows with the
+            logarithm.
+        noise_share: Share of views that are mistakes: any car of the list.
+        fancy: Standard deviation of the utility that single cars have for this buyer beyond their attributes
+            (photographs, wording). It never changes, so a car that was opened for it is also contacted for it.
         activity: Relative number of events.
-        shopping_days: How long the search lasts.
+        shopping_days: Duration of the search.
     """
 
     latitude: float
@@ -60,7 +61,7 @@ class SimulatedBuyer:
 
 @dataclass(frozen=True)
 class Menu:
-    """What a taste can be about: makes and models with their share of the stock."""
+    """The makes and models that a utility can name, with their share of the stock."""
 
     makes: NDArray[np.str_]  # slugs
     make_share: Floats
@@ -81,7 +82,7 @@ def _shares(names: NDArray[np.str_], supply: Floats) -> tuple[NDArray[np.str_], 
 
 
 def draw_buyers(n_buyers: int, seed: int, menu: Menu, towns: Towns) -> list[SimulatedBuyer]:
-    """The first ``n_buyers`` of a seed; buyer 7 is the same person however many there are."""
+    """Draw the first ``n_buyers`` of a seed."""
     return [draw_buyer(np.random.default_rng([seed, BUYERS_STREAM, number]), menu, towns) for number in range(n_buyers)]
 
 
@@ -104,7 +105,7 @@ def draw_buyer(rng: np.random.Generator, menu: Menu, towns: Towns) -> SimulatedB
 
 
 def draw_taste(rng: np.random.Generator, kind: str, menu: Menu) -> TrueTaste:
-    """One buyer of a type; types that combine two tastes draw both.
+    """Draw the utility of a buyer of one type; types that combine two utilities draw both.
 
     Raises:
         ValueError: If there is no such type.
@@ -165,9 +166,9 @@ def _levels_of_taste(rng: np.random.Generator, kind: str, menu: Menu) -> dict[st
 
 
 def _draw_makes(rng: np.random.Generator, kind: str, menu: Menu) -> tuple[dict[str, float], list[str]]:
-    """What each make is worth, and the two or three the buyer has set their heart on.
+    """Draw the utility of each make, and the two or three favourite makes.
 
-    Common makes are a little better liked, which is why they are common; premium ones too, at the same price.
+    Common makes are liked a little more, which is why they are common; premium makes too, at the same price.
     """
     common = 0.22 * np.log(menu.make_share / menu.make_share.mean()) + 0.4 * np.isin(menu.makes, PREMIUM)
     worth = common + rng.normal(0, 0.2, len(menu.makes))
@@ -178,14 +179,14 @@ def _draw_makes(rng: np.random.Generator, kind: str, menu: Menu) -> tuple[dict[s
 
 
 def _draw_models(rng: np.random.Generator, menu: Menu, liked_makes: list[str]) -> dict[str, float]:
-    """An opinion on a dozen models, those of the liked makes first."""
+    """Draw the utility of a dozen models, those of the favourite makes first."""
     odds = menu.model_share * np.where(np.isin([name.split("/")[0] for name in menu.models], liked_makes), 6.0, 1.0)
     known = rng.choice(len(menu.models), min(10, len(menu.models)), replace=False, p=odds / odds.sum())
     return {str(menu.models[row]): float(rng.normal(0.2, 0.5)) for row in known}
 
 
 def _draw_pairs(rng: np.random.Generator, menu: Menu) -> tuple[tuple[str, str, str, str, float], ...]:
-    """Three things that matter only together: an automatic, but only in an estate; no diesel from this make."""
+    """Draw three interactions, such as an automatic only in an estate, or no diesel from one make."""
     bodies, fuels = list(AVERAGE_TASTE.levels["body"])[:6], list(AVERAGE_TASTE.levels["fuel"])[:5]
     make = str(rng.choice(menu.makes, p=menu.make_share))
     return (

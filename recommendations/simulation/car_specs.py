@@ -1,10 +1,10 @@
-"""The cars that exist: makes, models and engines with the years they were sold in, for simulated stock.
+"""The variants of cars that exist: makes, models and engines with the years in which they were sold.
 
-Two tables in ``recommendations/data`` say so: ``cars.csv``, compiled by hand, and ``uk_engines.csv``, derived from
-British adverts of 2020. Of a model that the adverts know (``listed_as``), the engines are theirs. Of an engine that
-both know, the hand table says how powerful it is and, where years stand beside it, when it was sold: an engine of 2020
-ended with its generation. What only the hand table knows, with years, came after. Of other models all engines are by
-hand. Nothing is invented: a variant that stands in neither table is in no stock.
+There are two tables in ``recommendations/data``: ``cars.csv``, compiled by hand, and ``uk_engines.csv``, derived from
+British adverts of 2020. For a model in the adverts (``listed_as``) the engines come from the adverts. For an engine in
+both tables the hand table gives the power and, if it has years, when it was sold: an engine of 2020 ended with its
+generation. An engine only in the hand table, with years, came after the adverts. Engines of other models all come from
+the hand table. No variant is made up.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SMALL = 21_000  # pounds when new
 LAST_PLUG_IN = 2023  # of the generation that the adverts know
 LITRES_PER_100_KM = 282.481  # divided by miles per imperial gallon
 
-COMMON_MORE = 1.3  # exponent of the hand table's popularity: what is common is very common
+COMMON_MORE = 1.3  # exponent of the hand table's popularity, which understates differences
 
 DRIVES = ("front", "rear", "all")
 ALWAYS, NEVER = (0, STILL_SOLD), (STILL_SOLD, 0)  # first and last year
 GEARBOXES = {"m": "manual", "a": "automatic", "s": "semi_automatic"}
-GEARED_ALONE = ("hybrid", "plugin_hybrid", "electric")  # these never have a clutch pedal
+GEARED_ALONE = ("hybrid", "plugin_hybrid", "electric")  # always automatic
 BODY_PRICE = {"estate": 1.04, "convertible": 1.15, "coupe": 1.05, "suv": 1.08, "mpv": 1.04}  # against the usual body
 FUEL_PRICE = {"diesel": 1.06, "hybrid": 1.1, "plugin_hybrid": 1.25, "electric": 1.3}
 BODY_CONSUMPTION = {"suv": 1.15, "mpv": 1.12, "van": 1.2, "pickup": 1.3, "convertible": 1.05}  # against a saloon
@@ -44,7 +44,7 @@ FUEL_CONSUMPTION = {"diesel": 0.8, "hybrid": 0.72, "plugin_hybrid": 0.3}  # agai
 
 
 class Spec(NamedTuple):
-    """One variant of one model, as a buyer would tell it from the next."""
+    """One variant of one model."""
 
     make: str
     model: str
@@ -87,7 +87,7 @@ class CarSpecs:
         return len(self.make)
 
     def supply_in(self, year: int) -> NDArray[np.float64]:
-        """How many cars of each variant were registered in a year, in shares that sum to one, shape (n,)."""
+        """Return each variant's share of the cars registered in a year, shape (n,); sums to one."""
         on_sale = (self.first_year <= year) & (year <= self.last_year)
         trend = fuel_trend(year)
         share = self.supply * on_sale * np.array([trend.get(fuel, 1.0) for fuel in self.fuel])
@@ -104,9 +104,9 @@ class CarSpecs:
 
 
 def fuel_trend(year: int) -> dict[str, float]:
-    """How often each fuel was chosen in a year of registration, against petrol's 1, where a model offered it.
+    """Return how often each fuel was chosen in a year of registration, relative to petrol, where a model offered it.
 
-    Diesel peaked before 2015; hybrids, plug-ins and electric cars took off one after the other.
+    Diesel peaked before 2015; hybrids, plug-ins and electric cars followed one after the other.
     """
     return {
         "diesel": 1.1 - 0.95 * _rise(year, 2018, 2.2),
@@ -139,12 +139,12 @@ class Engine:
 
     @property
     def size(self) -> tuple[str, float]:
-        """What an engine is known by in both tables."""
+        """The key of an engine in both tables."""
         return self.fuel, self.litres
 
 
 class Drive(NamedTuple):
-    """Front, rear or all wheels, the years in which a model was sold so, and the least power that it took."""
+    """Front, rear or all wheels, the years in which a model was sold with it, and the least power it was sold with."""
 
     name: str
     first_year: int
@@ -154,20 +154,28 @@ class Drive(NamedTuple):
 
 @cache
 def read_models(folder: Path = DATA) -> tuple[dict[str, str], ...]:
-    """The rows of the hand table, in its order. Raises FileNotFoundError if it is missing."""
+    """Read the hand table, in its order.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+    """
     with open(folder / "cars.csv", encoding="utf-8") as file:
         return tuple(csv.DictReader(file))
 
 
 @cache
 def read_specs(folder: Path = DATA) -> CarSpecs:
-    """All variants of both tables, in a fixed order; raises FileNotFoundError if a table is missing."""
+    """Read all variants of both tables, in a fixed order.
+
+    Raises:
+        FileNotFoundError: If a table is missing.
+    """
     advertised = read_advertised(folder / "uk_engines.csv")
     return CarSpecs.from_rows([spec for row in read_models(folder) for spec in variants_of(row, advertised)])
 
 
 def read_advertised(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
-    """The engines of the adverts by make and model, in the adverts' spelling."""
+    """Read the engines of the adverts by make and model, in the adverts' spelling."""
     found: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     with open(path, encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -176,7 +184,7 @@ def read_advertised(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
 
 
 def variants_of(row: dict[str, str], advertised: dict[tuple[str, str], list[dict[str, str]]]) -> Iterator[Spec]:
-    """Every combination of body, engine and drive of a model, each in the years in which both were sold."""
+    """Yield every combination of body, engine and drive of a model, each with the years in which both were sold."""
     bodies = [years_of(text, row) for text in row["bodies"].split("|")]
     drives = [read_drive(text, row) for text in row["drives"].split("|")]
     engines = list(engines_of(row, advertised.get((row["make"], row["listed_as"]), [])))
@@ -208,7 +216,8 @@ def variants_of(row: dict[str, str], advertised: dict[tuple[str, str], list[dict
 
 
 def engines_of(row: dict[str, str], advertised: list[dict[str, str]]) -> Iterator[Engine]:
-    """Those of the adverts, and those of the hand table; of the latter only what carries years where both know a model.
+    """Yield the engines of the adverts, and those of the hand table; of the latter only those with years if both have
+    the model.
 
     Hand engines beyond the usual power are rare.
     """
@@ -231,10 +240,11 @@ def engines_of(row: dict[str, str], advertised: list[dict[str, str]]) -> Iterato
 
 
 def as_engine(advert: dict[str, str], n_of_model: int, by_hand: list[Engine], row: dict[str, str]) -> Engine:
-    """An engine of the adverts; one that was sold when they end went on as long as such engines did.
+    """Convert an engine of the adverts; one that was still sold when they end continues as long as such engines did.
 
-    The hand table's engine of the same size ends it with its generation. An engine that it says was sold with other
-    gearboxes, or ``never``, was advertised by mistake or under another model's name: its last year is before its first.
+    The hand table's engine of the same size ends it with its generation. An engine that the table says was sold with
+    other gearboxes, or ``never``, was advertised by mistake or under another model's name: its last year is before its
+    first.
     """
     fuel, litres = advert["fuel"], float(advert["litres"])
     first, last = int(advert["first_year"]), int(advert["last_year"])
@@ -263,7 +273,8 @@ def has_years(engine: Engine, row: dict[str, str]) -> bool:
 
 
 def drives_of(engine: Engine, of_model: list[Drive]) -> list[Drive]:
-    """Those that stand beside the engine, or those of the model that it is powerful enough for; the usual one first."""
+    """Return the drives named with the engine, or those of the model that it has enough power for; the usual one
+    first."""
     if engine.drives:
         own = [drive for drive in of_model if drive.name in engine.drives]
         known = {drive.name for drive in own}
@@ -278,7 +289,7 @@ def last_year_sold(fuel: str, price_new: float) -> int:
 
 
 def power_of(fuel: str, litres: float, by_hand: list[Engine]) -> float:
-    """Kilowatts of the hand engine that comes nearest, in proportion to its size; the fuel counts for more."""
+    """Return the power in kW of the most similar hand engine, scaled by size; the fuel counts more than the size."""
     same = [engine for engine in by_hand if engine.fuel == fuel and engine.litres]
     if not same:
         return round(litres * (70 if fuel == "plugin_hybrid" else 55))
@@ -287,8 +298,9 @@ def power_of(fuel: str, litres: float, by_hand: list[Engine]) -> float:
 
 
 def read_engine(text: str, row: dict[str, str]) -> Engine:
-    """``electric 0 150 2020-2024 58kWh 264mi rear``, ``petrol 2.0 147 m all``; without years it was sold as long as the
-    model, and ``never`` says that adverts of it are mistaken.
+    """Parse ``electric 0 150 2020-2024 58kWh 264mi rear`` or ``petrol 2.0 147 m all``.
+
+    Without years it was sold as long as the model; ``never`` says that adverts of it are mistaken.
 
     Raises:
         ValueError: If a word is none of these.
@@ -315,7 +327,8 @@ def read_engine(text: str, row: dict[str, str]) -> Engine:
 
 
 def read_drive(text: str, row: dict[str, str]) -> Drive:
-    """``front``, ``rear 2004-2019``, ``all 110kW``: with its years, and the least power it was sold with."""
+    """Parse ``front``, ``rear 2004-2019`` or ``all 110kW``: a drive with its years, and the least power it was sold
+    with."""
     name, *more = text.split()
     least_kw = next((float(word.removesuffix("kW")) for word in more if word.endswith("kW")), 0.0)
     years = next((word for word in more if not word.endswith("kW")), "")
@@ -324,7 +337,7 @@ def read_drive(text: str, row: dict[str, str]) -> Drive:
 
 
 def years_of(text: str, row: dict[str, str]) -> tuple[str, int, int]:
-    """``convertible 2011-2016`` -> the word with its years; those of the model where none stand beside it."""
+    """Parse ``convertible 2011-2016`` into the word and its years; without years, those of the model."""
     word, _, years = text.partition(" ")
     first, last = model_years(row)
     if years:
@@ -343,7 +356,7 @@ def read_years(text: str) -> tuple[int, int]:
 
 
 def typical_consumption(fuel: str, body: str, litres: float, kw: float) -> float:
-    """Litres per 100 km of an engine of which nothing was measured; nan for an electric one."""
+    """Estimate litres per 100 km of an engine without measurements; nan for an electric one."""
     if fuel == "electric":
         return np.nan
     petrol = 3.4 + 0.75 * litres + 0.011 * kw

@@ -1,12 +1,11 @@
-"""A recommender decides what simulated buyers see, they choose, and what it learned shows in what they see next.
+"""The closed loop: a recommender makes lists, simulated buyers choose from them, and it learns from their choices.
 
-Time goes in rounds of some hours. In each, every buyer is shown one list and opens a few cars of it, or leaves it
-aside, searches, and opens a few of the cars found; then the market moves on: cars sell and new ones appear.
-Because the truth is known, each list can be held against the best one possible.
+Time passes in rounds of some hours. In each, every buyer is shown one list and opens a few of its cars, or searches
+instead and opens a few of the results. Then cars are sold and new ones appear. Since true utilities are known, each
+list is compared with the best one possible.
 
-A recommender is a function of a ``Round`` that returns rows, one list per buyer; a learning one keeps its own state
-(``learners``). The baselines here need none: ``show_random``, ``ShowPopular``, ``ShowLikeLiked`` and the unbeatable
-``ShowBest``.
+A recommender is a function from a ``Round`` to rows, one list per buyer; one that learns keeps its own state
+(``learners``). The baselines here are ``show_random``, ``ShowPopular``, ``ShowLikeLiked`` and the oracle ``ShowBest``.
 """
 
 from __future__ import annotations
@@ -27,15 +26,16 @@ from recommendations.simulation.true_taste import CodedTable, Rows, oracle_share
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How the loop runs.
+    """Sizes of the loop.
 
     Attributes:
         n_rounds: Lists per buyer.
         k: Length of each list, and of the oracle's.
         hours: Between two rounds.
         views: Cars opened in each list; each is one event.
-        search_share: Share of the rounds in which a buyer searches, which is an event too, and opens what was found.
-        seed: Of the buyers' choices and of the recommender's own draws.
+        search_share: Share of the rounds in which a buyer searches, which is an event too, and opens some of the
+            results.
+        seed: Of the buyers' choices and of the recommender's draws.
     """
 
     n_rounds: int = 20
@@ -62,19 +62,19 @@ Query = Mapping[str, Any]  # a search, in the words of ``ListingFilters.as_query
 
 @dataclass(frozen=True)
 class Round:
-    """What a recommender may know when it is asked for lists.
+    """The inputs of a recommender in one round.
 
     Attributes:
         number: 0 in the first round.
-        age_days: How long ago each round before was, shape (number,).
+        age_days: Age of each previous round, shape (number,).
         live: Rows of the listings for sale now, shape (n_live,).
-        shown: Lists the buyers saw in the rounds before: the recommended one or, in a round with a search, what the
-            search found. Shape (number, n_buyers, k), -1 in empty places.
-        chosen: Rows opened in them, shape (number, n_buyers, views), -1 where nothing was.
-        searched: By round before and buyer: what was searched for; None without a search. The recommended list of a
-            round with a search was left aside.
-        n_buyers, k: Size of the answer: lists of at most k rows, shape (n_buyers, k), -1 in empty places.
-        rng: For draws of the recommender's own.
+        shown: Lists the buyers saw in the previous rounds: the recommended one or, in a round with a search, its
+            results. Shape (number, n_buyers, k), -1 in empty slots.
+        chosen: Rows opened in them, shape (number, n_buyers, views), -1 in empty slots.
+        searched: By previous round and buyer: the search; None without one. The recommended list of a round with a
+            search was not looked at.
+        n_buyers, k: Shape of the result: lists of at most k rows, shape (n_buyers, k), -1 in empty slots.
+        rng: For draws of the recommender.
     """
 
     number: int
@@ -93,11 +93,11 @@ Recommender = Callable[[Round], Rows]
 
 @dataclass(frozen=True)
 class LoopReport:
-    """How well each list did; all arrays have shape (n_rounds, n_buyers).
+    """The quality of each list; all arrays have shape (n_rounds, n_buyers).
 
     Attributes:
-        share: ``oracle_share`` of each list: 0 is chance, 1 the best list possible at that moment.
-        regret: True utility per place that the best list would have had more, in logits; 0 is best.
+        share: ``oracle_share`` of each list: 0 is chance, 1 the best list possible at that time.
+        regret: Mean true utility per slot of the best list minus that of this one, in logits; 0 is best.
         n_events: Events of that buyer before that list.
     """
 
@@ -106,8 +106,8 @@ class LoopReport:
     n_events: NDArray[np.int64]
 
     def share_after(self, n_events: int) -> Floats:
-        """Share of the first list each buyer was shown after so many events, shape (n_buyers,); nan for a list never
-        made.
+        """Return the share of each buyer's first list after ``n_events`` events, shape (n_buyers,); nan for a list
+        never made.
 
         Raises:
             ValueError: If no buyer had so many before the last list.
@@ -120,18 +120,18 @@ class LoopReport:
 
     @property
     def cumulative_regret(self) -> Floats:
-        """Mean over buyers of the regret summed up to each round, shape (n_rounds,)."""
+        """Return the mean over buyers of the regret summed up to each round, shape (n_rounds,)."""
         return np.cumsum(np.nanmean(self.regret, axis=1))
 
 
 def run_loop(
     market: Market, buyers: Sequence[SimulatedBuyer], recommend: Recommender, config: LoopConfig | None = None
 ) -> LoopReport:
-    """Let a recommender and buyers act on each other.
+    """Run a recommender and buyers in a closed loop.
 
     Args:
-        market: Its listings appear and disappear as their times say; the last round is at the anchor.
-        buyers: Who is shown lists. Their tastes drift towards today's as rounds pass.
+        market: Its listings appear and disappear by their times; the last round is at the anchor.
+        buyers: The buyers. Their true utilities drift towards those of the anchor as rounds pass.
         recommend: The recommender under test.
         config: See ``LoopConfig``.
 
@@ -139,8 +139,8 @@ def run_loop(
         The report; nan in rounds in which nothing was for sale.
 
     Raises:
-        ValueError: If there are no buyers, or the recommender answers in another shape, repeats a car in a list, or
-            shows what is not for sale.
+        ValueError: If there are no buyers, or if the recommender returns another shape, repeats a car in a list, or
+            lists a car that is not for sale.
     """
     config = config or LoopConfig()
     if not buyers:
@@ -159,7 +159,7 @@ class _Loop:
         self.shown = np.full((*shape, config.k), -1)
         self.chosen = np.full((*shape, config.views), -1)
         self.searched: list[list[Query | None]] = [[None] * len(buyers) for _ in range(config.n_rounds)]
-        # drawn in advance, so that every recommender meets the same searches
+        # drawn in advance, so that every recommender gets the same searches
         self.searches = np.random.default_rng([config.seed, 3]).random(shape) < config.search_share
 
     def run(self, recommend: Recommender) -> LoopReport:
@@ -191,12 +191,12 @@ class _Loop:
         )
 
     def live_at(self, moment_s: float) -> Rows:
-        if moment_s == 0:  # at the anchor itself the status says it
+        if moment_s == 0:  # at the anchor the status is exact
             return np.flatnonzero((self.market.status == LIVE) | (self.market.status == RESERVED))
         return np.flatnonzero(self.market.is_on_sale(np.arange(len(self.market)), moment_s))
 
     def show(self, number: int, buyer: int, live: Rows, days_ago: float) -> None:
-        """One buyer looks at one list."""
+        """Let one buyer look at one list."""
         worth = utility(self.buyers[buyer].taste, self.coded.take(live), days_ago)
         slots = self.shown[number, buyer]
         rows = slots[slots >= 0]
@@ -212,9 +212,9 @@ class _Loop:
         self.chosen[number, buyer, : min(len(rows), self.config.views)] = self.choose(buyer, rows, worth[at])
 
     def search(self, number: int, buyer: int, live: Rows, days_ago: float) -> tuple[Query, Rows]:
-        """What the buyer searches for, by what was wanted then, and the newest k cars it finds.
+        """Draw a buyer's search by their utility at that time, and find its newest k cars.
 
-        It is widened where it would find next to nothing.
+        It is widened where it would find hardly any.
         """
         taste = self.buyers[buyer].taste
         if taste.former is not None and days_ago > taste.drift_days / 2:
@@ -248,10 +248,10 @@ class _Loop:
 
 
 def best_rows(scores: Floats, live: Rows, k: int) -> Rows:
-    """The k best live listings for each buyer, best first, ties to the lower row; -1 where there are fewer.
+    """Return the k best live listings for each buyer, best first, ties by row; -1 where there are fewer.
 
     Args:
-        scores: Higher is better, shape (n_buyers, n_live) or (n_live,) for all alike.
+        scores: Higher is better, shape (n_buyers, n_live), or (n_live,) for all buyers.
         live: Rows of the listings scored.
     """
     order = np.argsort(-np.atleast_2d(scores), axis=1, kind="stable")[:, :k]
@@ -260,16 +260,16 @@ def best_rows(scores: Floats, live: Rows, k: int) -> Rows:
 
 
 def show_random(asked: Round) -> Rows:
-    """Any cars."""
+    """List random cars."""
     return best_rows(asked.rng.random((asked.n_buyers, len(asked.live))), asked.live, asked.k)
 
 
 @dataclass(frozen=True)
 class ShowPopular:
-    """The cars opened most often by everybody so far; while there are ties, a random order among them.
+    """Lists the cars opened most often by all buyers so far; ties in random order.
 
     Attributes:
-        before: How often each listing of the market was opened before the loop began, shape (n_listings,).
+        before: How often each listing of the market was opened before the loop, shape (n_listings,).
     """
 
     before: Integers
@@ -282,7 +282,7 @@ class ShowPopular:
 
 @dataclass(frozen=True)
 class ShowLikeLiked:
-    """The cars nearest (by cosine) to the average of those the buyer opened; random ones before the first.
+    """Lists the cars nearest (by cosine) to the mean of those the buyer opened; random cars before the first.
 
     Attributes:
         vectors: Features of all listings of the market, shape (n_listings, n_dims).
@@ -302,7 +302,7 @@ class ShowLikeLiked:
 
 
 class ShowBestLinear:
-    """The best that a linear score can do: weights fitted to each buyer's true taste by ridge regression.
+    """Lists by the best linear score: weights fitted to each buyer's true utility by ridge regression.
 
     Attributes:
         vectors: Features of all listings of the market, shape (n_listings, n_dims).
@@ -319,7 +319,7 @@ class ShowBestLinear:
 
 
 class ShowBest:
-    """The oracle: it knows every buyer's taste of today."""
+    """The oracle: lists by each buyer's current true utility."""
 
     def __init__(self, market: Market, buyers: Sequence[SimulatedBuyer]) -> None:
         coded = CodedTable(market.table)

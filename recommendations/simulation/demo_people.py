@@ -14,15 +14,15 @@ ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.com", "forecourt"
 
 
 def ensure_demo_people() -> None:
-    """John0 to John49 as users and buyers; in demo mode with the password "demo", and an operator beside them.
+    """Create john0 to john49 as users and buyers; in demo mode with the password "demo", and an operator too.
 
-    Outside demo mode no one can log in as one of them, since the password is public. A user who exists is left
-    alone, but for a John without a usable password, who gets one when demo mode is on.
+    Outside demo mode they cannot log in, because the password is public. An existing user is left as they are, but a
+    john without a usable password gets one when demo mode is on.
     """
     johns = User.objects.filter(email__in=DEMO_EMAILS)
     locked_out = johns.filter(password__startswith=UNUSABLE_PASSWORD_PREFIX) if settings.DEMO_MODE else johns.none()
     if johns.count() < N_DEMO_USERS or locked_out.exists():
-        # one hash for all: making one is slow on purpose, and this password is no secret
+        # one hash for all: hashing is slow on purpose, and this password is public
         password = make_password(DEMO_PASSWORD if settings.DEMO_MODE else None)
         locked_out.update(password=password)
         User.objects.bulk_create(

@@ -1,4 +1,4 @@
-"""What sellers call an engine: ``1.5 TSI``, ``2.0 TDI``, ``320d``, ``C 220 d``, ``77kWh``."""
+"""Names of engines in adverts: ``1.5 TSI``, ``2.0 TDI``, ``320d``, ``C 220 d``, ``77kWh``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CDI_UNTIL = 2014  # Mercedes-Benz wrote d for CDI from then on
 
 
 def engine_name(make: str, model: str, fuel: str, litres: float, power_kw: float, year: int, drive: str) -> str:
-    """As it stands in the title of an advertisement; an electric car's battery is named by the caller."""
+    """Return the name as in the title of an advert; the caller adds an electric car's battery."""
     if make == "BMW" and (figure := _figure(_BMW, fuel, litres, power_kw)):
         if " Series" in model:
             return model[0] + figure
@@ -65,6 +65,7 @@ def _word(make: str, fuel: str, litres: float, power_kw: float, year: int) -> st
 
 
 def _figure(figures: dict[str, tuple[tuple[float, float, str], ...]], fuel: str, litres: float, power_kw: float) -> str:
-    """The first whose litres and power the engine does not pass; '' for a fuel without figures."""
+    """Return the first figure whose limits of litres and power the engine does not exceed; "" for a fuel without
+    figures."""
     found = (name for most_l, most_kw, name in figures.get(fuel, ()) if litres <= most_l and power_kw <= most_kw)
     return next(found, "")

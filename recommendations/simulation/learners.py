@@ -1,6 +1,6 @@
-"""The site as a player of the closed loop: it reads what buyers did from the log a client wrote, and serves lists.
+"""The site as a recommender of the closed loop: it records events as a client does, and returns the site's lists.
 
-Nothing is learned here. ``SimulatedSite`` learns and ranks by the functions that serve; this module is the client.
+Nothing is learned here. ``SimulatedSite`` learns and ranks by the functions that serve; this module is its client.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ SECONDS_TO_OPEN = 20.0
 
 
 def log_of(history: sim.History, anchor: float, until_s: float = 0.0) -> MemoryLog:
-    """What buyers did, as their clients record it.
+    """Record a history as clients do.
 
     Args:
-        history: What they saw and did.
-        anchor: Epoch seconds that its times count back from.
-        until_s: Events and lists later than so many seconds before the anchor are left out.
+        history: Lists and events.
+        anchor: Epoch seconds from which its times count back.
+        until_s: Lists and events later than this many seconds before the anchor are left out.
     """
     log, number_of_list = MemoryLog(), {}
     for event in range(history.n_events):  # oldest first
@@ -50,7 +50,7 @@ def log_of(history: sim.History, anchor: float, until_s: float = 0.0) -> MemoryL
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What a site knows when the loop begins.
+    """What the site has when the loop begins.
 
     Attributes:
         rows: The stock.
@@ -70,12 +70,12 @@ class Training:
 
     @property
     def begin_s(self) -> float:
-        """Seconds before the anchor at which the loop begins: nothing later is known in advance."""
+        """Seconds before the anchor at which the loop begins; training uses nothing later."""
         return (self.n_rounds - 1) * self.hours * 3600
 
 
 class ShowAsServed:
-    """Lists as the site serves them, for ``run_loop``; it keeps a log for one loop, so a new one is needed for each."""
+    """Lists as the site serves them, for ``run_loop``. It keeps the log of one loop, so each loop needs a new one."""
 
     def __init__(self, training: Training, placement: Placement | None = None, ranker: Ranker | None = None) -> None:
         self.training = training
@@ -94,7 +94,7 @@ class ShowAsServed:
         return lists
 
     def record(self, buyer: int, asked: Round) -> None:
-        """Write down the last round: the search if there was one, the list that was shown, and what was opened."""
+        """Record the last round: the search if there was one, the list that was shown, and the cars opened."""
         log, moment, buyer_id = self.site.log, self.moment_of(asked.number - 1), FIRST_BUYER + buyer
         searched = asked.searched[-1][buyer]
         if searched is not None:
@@ -105,5 +105,5 @@ class ShowAsServed:
             log.record_event(buyer_id, "view", moment + number * SECONDS_TO_OPEN, row + 1, of_list)
 
     def moment_of(self, number: int) -> float:
-        """When a round takes place, in epoch seconds."""
+        """Return the time of a round, in epoch seconds."""
         return self.training.anchor - (self.training.n_rounds - 1 - number) * self.training.hours * 3600

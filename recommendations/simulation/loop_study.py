@@ -1,9 +1,8 @@
-"""How recommenders fare in the closed loop: ours beside simpler ones, over several made-up markets.
+"""Compare recommenders in the closed loop over several simulated markets.
 
 Each market is drawn with its buyers. Most of them leave a log, on which the site is trained; the others are new, and
-every recommender under test meets the same ones. Ours is the site itself (``site``): what learns and what makes the
-lists are the functions that serve. Figures are means over these buyers of all markets, with bootstrap intervals over
-buyers.
+are the same for every recommender. Ours is the site itself (``site``), with the functions that serve. Figures are means
+over the new buyers of all markets, with bootstrap intervals over buyers.
 """
 
 from __future__ import annotations
@@ -52,18 +51,18 @@ BIASED = 0.6  # bias against lower positions from which a buyer hardly looks bey
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """What is simulated.
+    """Sizes of the study.
 
     Attributes:
         n_listings: Cars of each market, five sixths of them for sale.
-        n_buyers: New buyers under test, in each market.
-        n_others: Buyers who left a log before.
-        log_events: Events of that log for each of them, on average.
+        n_buyers: New buyers in each market.
+        n_others: Buyers who left a log.
+        log_events: Mean number of events of each of them.
         seeds: One market each.
         anchor_year: Of the market; see ``build_market``.
-        loop: How the loop runs; its seed is replaced by the market's.
-        training: How the site is trained on the log.
-        events: Figures are reported after so many events of a buyer.
+        loop: Sizes of the loop; its seed is replaced by the market's.
+        training: Parameters of the training on the log.
+        events: Figures are reported after these numbers of events of a buyer.
     """
 
     n_listings: int = 10_000
@@ -100,12 +99,12 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What came of it; buyers of all markets side by side.
+    """The result; buyers of all markets are concatenated.
 
     Attributes:
-        config: As asked.
+        config: As given.
         reports: One ``LoopReport`` for each recommender, shape (n_rounds, n_buyers of all markets).
-        segments: Name -> which buyers, bool, shape (n_buyers,).
+        segments: Name -> its buyers, bool, shape (n_buyers,).
         position_biases: As learned in each market.
     """
 
@@ -115,24 +114,24 @@ class Study:
     position_biases: Sequence[float]
 
     def share_after(self, name: str, n_events: int, segment: str = ALL_BUYERS) -> Figure:
-        """Share of the oracle's utility in the first list after so many events."""
+        """Return the share of the oracle's utility in the first list after ``n_events`` events."""
         return self._figure(self._shares(name, n_events)[self.segments[segment]])
 
     def shares(self, name: str) -> list[Figure]:
-        """``share_after`` 0, 1, 2 … events, as far as everybody got."""
+        """Return ``share_after`` 0, 1, 2 ... events, up to the number that every buyer reached."""
         last = self.reports[name].n_events[-1].min()
         return [self.share_after(name, n_events) for n_events in range(int(last) + 1)]
 
     def regrets(self, name: str) -> list[Figure]:
-        """Regret summed up to each round."""
+        """Return the regret summed up to each round."""
         return [self._figure(total) for total in np.nancumsum(self.reports[name].regret, axis=0)]
 
     def lead_after(self, name: str, other: str, n_events: int) -> Figure:
-        """By how much the one's share is higher than the other's, buyer by buyer."""
+        """Return the difference of two recommenders' shares, paired by buyer."""
         return self._figure(self._shares(name, n_events) - self._shares(other, n_events))
 
     def regret(self, name: str, segment: str = ALL_BUYERS) -> Figure:
-        """Regret of all rounds together: utility per place that the best lists would have had more."""
+        """Return the regret over all rounds."""
         return self._figure(np.nansum(self.reports[name].regret[:, self.segments[segment]], axis=0))
 
     def _shares(self, name: str, n_events: int) -> NDArray[np.float64]:
@@ -147,8 +146,8 @@ def run_study(config: StudyConfig, report: Report = lambda fraction, step: None)
     """Run every recommender in every market.
 
     Args:
-        config: What to simulate.
-        report: Called with the share done and what is being done.
+        config: Sizes of the study.
+        report: Called with the share done and the name of the step.
 
     Returns:
         The study; the same for the same config.
@@ -172,7 +171,7 @@ def run_study(config: StudyConfig, report: Report = lambda fraction, step: None)
 
 
 class World:
-    """One market, its log, and what was learned from it."""
+    """One market, its log, and the ranker learned from it."""
 
     def __init__(self, config: StudyConfig, seed: int, report: Report) -> None:
         self.config, self.seed, self.report = config, seed, report
@@ -185,7 +184,7 @@ class World:
         report(0.1, "training on their log")
         anchor = datetime(config.anchor_year, 7, 1, tzinfo=UTC).timestamp() + NOON
         self.rows = listing_rows_of(self.market, anchor)
-        self.begin_s = (config.loop.n_rounds - 1) * config.loop.hours * 3600  # nothing later is known in advance
+        self.begin_s = (config.loop.n_rounds - 1) * config.loop.hours * 3600  # training uses nothing later
         self.training = self.trained(log_of(self.history, anchor, self.begin_s), anchor)
         self.vectors = self.training.ranker.vectors(self.market.table)
 
@@ -212,7 +211,8 @@ class World:
         return reports
 
     def without_population(self) -> Ranker:
-        """The same space, in which each buyer's preference is learned from that buyer's events alone."""
+        """Return a ranker with the same vectors, in which each preference is learned from the buyer's own events
+        only."""
         nothing = MemoryLog().events()
         alone = learn_ranker(self.rows, nothing, self.config.training, self.training.anchor)
         return self.training.ranker.with_population(alone.prior, 0.0).with_scores(
@@ -225,7 +225,7 @@ class World:
 
 
 def segments_of(buyers: Sequence[sim.SimulatedBuyer]) -> dict[str, NDArray[np.bool_]]:
-    """Everybody, each type of buyer, and those who hardly look beyond the top of a list."""
+    """Return all buyers, each type of buyer, and those with a strong position bias."""
     kinds = np.array([buyer.taste.kind for buyer in buyers])
     segments = {ALL_BUYERS: np.ones(len(buyers), bool)}
     segments |= {kind.replace("_", " "): kinds == kind for kind in np.unique(kinds).tolist()}

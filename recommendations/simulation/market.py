@@ -1,8 +1,8 @@
-"""A used-car market out of thin air: listings with attributes, prices, places, sellers, and a time on sale.
+"""A simulated used-car market: listings with attributes, prices, locations, sellers, and a time on sale.
 
-Listings come in blocks of a thousand, each drawn from a generator of its own, so that listing 4,711 of a seed is the
-same car whether the market has five thousand listings or fifty thousand. Times are whole seconds before an anchor
-moment, which the caller turns into dates; nothing here reads a clock.
+Listings are drawn in blocks of a thousand, each from a generator of its own, so listing 4,711 of a seed is the same car
+in a market of five thousand listings and in one of fifty thousand. Times are whole seconds before an anchor, which the
+caller turns into dates; nothing here reads a clock.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ MARKET_STREAM = 1  # separates the random numbers of the market from those of it
 
 STILL_FOR_SALE = -1
 LIVE, RESERVED, SOLD, WITHDRAWN, EXPIRED = "live", "reserved", "sold", "withdrawn", "expired"
-ENDED_PER_BLOCK = 160  # of a thousand: the memory of cars that are gone; the rest is on sale
+ENDED_PER_BLOCK = 160  # of a thousand; the others are on sale
 RESERVED_PER_BLOCK = 10
 
 PREMIUM = ("audi", "bmw", "mercedes-benz", "land-rover", "jaguar", "volvo", "porsche", "lexus", "tesla", "mini")
-AVERAGE_TASTE = TrueTaste(  # what most buyers agree on: it makes a car sought after, and buyers vary around it
+AVERAGE_TASTE = TrueTaste(  # utility to the average buyer, on which a car's appeal depends
     kind="average",
     levels={
         "body": {
@@ -62,12 +62,12 @@ UNKNOWN_SHARE = {"colour": 0.04, "engine_l": 0.01, "power_kw": 0.05, "consumptio
 
 @dataclass(frozen=True)
 class Market:
-    """Listings of one seed, live and gone, in the order of their numbers; all columns have length n.
+    """Listings of one seed, live and ended, in the order of their numbers; all columns have length n.
 
     Attributes:
-        table: What the encoder sees of them. Prices are the last ones asked.
-        make_name, model_name, description, place, seller_key, seller_name, status: Object arrays of ``str``.
-            ``seller_key`` is the same for all cars of one seller.
+        table: The attributes the encoder reads. Prices are the last ones asked.
+        make_name, model_name, description, place, seller_key, seller_name, status: Object arrays of ``str``. ``place``
+            is a town; ``seller_key`` is the same for all cars of one seller.
         doors, seats, owner_count: int64.
         annual_tax: float64, pounds a year.
         latitude, longitude: Degrees.
@@ -75,7 +75,7 @@ class Market:
         ended_s: Seconds before the anchor at which it was sold, withdrawn or expired; ``STILL_FOR_SALE`` for others.
         first_price: Asked at publication. Above the last price where it was reduced.
         reduced_s: Seconds before the anchor at which the price fell, int64; 0 where it never did.
-        appeal: How sought after it is, standard normal within its block. It decides how soon the car sells.
+        appeal: Demand for the car, standard normal within its block. It decides how soon the car sells.
     """
 
     table: ListingTable
@@ -107,7 +107,7 @@ class Market:
         return type(self)(table=table, **{name: column[rows] for name, column in columns.items()})
 
     def is_on_sale(self, rows: Integers, moment_s: Array | float) -> NDArray[np.bool_]:
-        """Whether the listings could be bought that many seconds before the anchor; rows and moments broadcast."""
+        """Whether the listings were for sale that many seconds before the anchor; rows and times broadcast."""
         return (self.published_s[rows] > moment_s) & (self.ended_s[rows] < moment_s)
 
     @classmethod
@@ -127,7 +127,7 @@ class Towns:
 
 @cache
 def read_towns() -> Towns:
-    """The British towns of the catalogue's table whose population it has."""
+    """Read the British towns of the catalogue's table that have a population."""
     rows = [row for row in read_town_table() if row["country"] == "GB" and row["population"]]
     # people of the surroundings shop in the next town, so small ones count for more than their own
     people = np.array([float(row["population"]) for row in rows]) ** 0.7
@@ -140,16 +140,16 @@ def read_towns() -> Towns:
 
 
 def build_market(n_listings: int, seed: int, anchor_year: int, lifetime_days: float = 90) -> Market:
-    """The first ``n_listings`` listings of a seed; 83 % of each block are live at the anchor.
+    """Draw the first ``n_listings`` listings of a seed; 83 % of each block are live at the anchor.
 
     Args:
         n_listings: 0 or more.
         seed: The same seed makes the same cars.
-        anchor_year: The year the anchor falls in: new cars are of this year.
-        lifetime_days: A listing that finds no buyer expires after so long.
+        anchor_year: The year of the anchor: new cars are of this year.
+        lifetime_days: A listing that is not sold expires after this time.
 
     Raises:
-        ValueError: If there are fewer than no listings.
+        ValueError: If ``n_listings`` is negative.
     """
     if n_listings < 0:
         raise ValueError(f"a market cannot have {n_listings} listings")
@@ -160,7 +160,8 @@ def build_market(n_listings: int, seed: int, anchor_year: int, lifetime_days: fl
 
 
 def used_price(level: Floats, mileage_km: Floats, usual_km: Floats) -> NDArray[np.float64]:
-    """What a car is worth that is ``level`` with the usual mileage: every 10,000 km above or below move it by 3 %.
+    """Return the price at a mileage, given the price at the usual mileage: each 10,000 km above or below change it by 3
+    %.
 
     Args:
         level, mileage_km, usual_km: float64, shape (n,).
@@ -169,19 +170,19 @@ def used_price(level: Floats, mileage_km: Floats, usual_km: Floats) -> NDArray[n
 
 
 def driven_at_most(mileage_km: Floats) -> NDArray[np.float64]:
-    """Whole kilometres; few cars are driven beyond ``WORN_KM``, and none for sale has seen more than ``MOST_KM``."""
+    """Round to kilometres; few cars exceed ``WORN_KM``, and none exceeds ``MOST_KM``."""
     beyond = np.maximum(mileage_km - WORN_KM, 0) * 0.4
     return np.clip(np.minimum(mileage_km, WORN_KM) + beyond, 10, MOST_KM).round()
 
 
 def rounded_price(price: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As dealers write it: £8,995, £12,490; below £2,000 to the next fifty."""
+    """Round as dealers do: £8,995, £12,490; below £2,000 to the next fifty."""
     fifty = np.maximum(np.round(price / 50) * 50, 250)
     return np.where(price < 2000, fifty, np.round(price / 500) * 500 - np.where(np.floor(price) % 3 == 0, 10, 5))
 
 
 class _Factory:
-    """Draws blocks of listings; holds what all blocks share."""
+    """Draws blocks of listings; holds the tables that all blocks use."""
 
     def __init__(self, anchor_year: int, lifetime_days: float) -> None:
         self.anchor_year, self.lifetime_s = anchor_year, lifetime_days * DAY
@@ -197,10 +198,10 @@ class _Factory:
         self.supply = np.cumsum([self.specs.supply_in(year) for year in years], axis=1)
 
     def block(self, number: int, seed: int) -> Market:
-        """A thousand listings: drawn in surplus, then thinned so that most are still for sale.
+        """Draw a thousand listings: a surplus, of which only a part of the ended ones is kept.
 
-        A market in balance has sold most of what it ever listed; only a part of that is remembered here, as on any
-        site that clears out its past.
+        A market in balance has sold most of what it ever listed; most sites delete old listings, so here too most are
+        live.
         """
         rng = np.random.default_rng([seed, MARKET_STREAM, number])
         cars = self._cars(rng, 6 * BLOCK)
@@ -210,14 +211,14 @@ class _Factory:
         return self._listings(rng, number, cars, published_s[rows], ended_s[rows], status[rows])
 
     def _cars(self, rng: np.random.Generator, n: int) -> dict[str, Array]:
-        """Spec, age, mileage, price and appeal of n cars."""
+        """Draw variant, age, mileage, price and appeal of n cars."""
         age = np.minimum(rng.gamma(2.1, 3.0, n) + 0.05, self.anchor_year - self.first_year + 0.9)
         year = self.anchor_year - age.astype(np.int64)
         spec = self._draw_specs(rng, year)
         years = np.minimum(self.anchor_year - year, AGES - 1)
         usual_km = self.levels.km[self.level_row[spec], years]
         mileage_km = driven_at_most(usual_km * np.exp(np.clip(rng.normal(0, 0.38, n), *MILEAGE_SPREAD)))
-        bargain = rng.normal(0, 0.07, n)  # how far below its worth it is offered
+        bargain = rng.normal(0, 0.07, n)  # log of its market price minus log of its asking price
         is_private = rng.random(n) < 0.3
         level = self.levels.price[self.level_row[spec], years] * self.relative[year - self.first_year, spec]
         asked = used_price(level, mileage_km, usual_km) * np.exp(-bargain)
@@ -227,13 +228,13 @@ class _Factory:
         return cars | {"appeal": (appeal - appeal.mean()) / appeal.std()}
 
     def _average_worth(self, cars: dict[str, Array]) -> NDArray[np.float64]:
-        """What the average buyer would make of the cars."""
+        """Return the utility of the cars to the average buyer."""
         columns = {name: getattr(self.specs, name)[cars["spec"]] for name in ("power_kw", "consumption_l_100km")}
         columns |= {name: cars[name] for name in ("price", "year", "mileage_km")}
         return self.spec_worth[cars["spec"]] + worth_of_numbers(AVERAGE_TASTE, scaled_numbers(columns))
 
     def _draw_specs(self, rng: np.random.Generator, year: Integers) -> NDArray[np.int64]:
-        """A variant that was sold in each year, by its supply in that year."""
+        """Draw a variant that was sold in each year, by its supply in that year."""
         points = rng.random(len(year))
         spec = np.empty(len(year), np.int64)
         for value in np.unique(year):
@@ -242,9 +243,10 @@ class _Factory:
         return np.minimum(spec, len(self.specs) - 1)
 
     def _lives(self, rng: np.random.Generator, appeal: Floats) -> tuple[Integers, Integers, Texts]:
-        """Publication over the last four months, an end where one has come, and the status it leaves behind.
+        """Draw publication within the last four months, the end where one has come, and the status.
 
-        Where listings expire sooner than in 90 days the past is shorter in proportion, or nearly all would be gone.
+        Where listings expire sooner than in 90 days the past is shorter in proportion; otherwise nearly all would be
+        ended.
         """
         n = len(appeal)
         published_s = rng.integers(3600, min(120 * DAY, int(self.lifetime_s * 4 / 3)), n)
@@ -332,7 +334,8 @@ class _Factory:
         )  # fmt: skip
 
     def _sellers(self, rng: np.random.Generator, number: int, is_private: Flags) -> tuple[Integers, dict[str, Array]]:
-        """Fourteen dealers share the dealers' cars of a block; every private seller has one car. Towns as positions."""
+        """Draw sellers, with towns as positions: fourteen dealers have the dealers' cars of a block; a private
+        seller has one car."""
         n, n_dealers = len(is_private), 14
         dealer_town = rng.choice(len(self.towns.name), n_dealers, p=self.towns.share)
         words = rng.random((n_dealers, 2))
@@ -363,7 +366,8 @@ def _objects(values: Iterable[object]) -> NDArray[np.object_]:
 
 
 def _annual_tax(year: Integers, fuel: Texts, consumption_l_100km: Floats) -> NDArray[np.float64]:
-    """Pounds a year as of 2025: one rate from 2017 on, electric cars included; before, bands of carbon dioxide."""
+    """Return pounds a year as of 2025: one rate from 2017 on, electric cars included; before, bands of carbon
+    dioxide."""
     grams = consumption_l_100km * np.where(fuel == "diesel", DIESEL_G_PER_L, PETROL_G_PER_L) / 100
     band = np.searchsorted(TAX_UP_TO_G, np.nan_to_num(grams), side="left")
     return np.where(year >= FLAT_TAX_FROM, FLAT_TAX, np.array(TAX_OF_BAND)[band])
@@ -372,7 +376,7 @@ def _annual_tax(year: Integers, fuel: Texts, consumption_l_100km: Floats) -> NDA
 def _reductions(
     rng: np.random.Generator, price: Floats, published_s: Integers, last_s: Integers
 ) -> tuple[Floats, Integers]:
-    """A fifth of the cars became cheaper by 2 to 8 % at some moment of their time on sale."""
+    """Reduce the price of a fifth of the cars by 2 to 8 % at some time while they are on sale."""
     n = len(price)
     is_reduced = (rng.random(n) < 0.2) & (published_s - last_s > 3 * DAY)
     higher = np.maximum(rounded_price(price * rng.uniform(1.02, 1.08, n)), price + 50)

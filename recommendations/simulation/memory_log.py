@@ -1,4 +1,4 @@
-"""A log of events, lists and searches that is kept in memory, and asked as the log of the site is."""
+"""A log of events, lists and searches in memory, with the interface of the site's log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_LIST = -1
 
 
 class MemoryLog:
-    """Events in the order in which they were recorded; ids count from the first. Events on cars name their list."""
+    """Events in the order in which they were recorded; ids count from ``first_id``. Events on cars name their list."""
 
     def __init__(self, first_id: int = 1) -> None:
         self.first_id = first_id
@@ -41,16 +41,16 @@ class MemoryLog:
         return len(self._list_of)
 
     def record_list(self, listing_ids: Sequence[int] | NDArray[np.int64]) -> int:
-        """Note a list that was shown; returns the number by which events name it."""
+        """Record a list that was shown; returns its number, by which events name it."""
         self._lists.append(np.array(listing_ids, np.int64))
         return len(self._lists) - 1
 
     def record_event(self, buyer_id: int, kind: str, occurred_at: float, listing_id: int, of_list: int) -> None:
-        """An event on a car of a list, at a time in epoch seconds."""
+        """Record an event on a car of a list, at a time in epoch seconds."""
         self._record(buyer_id, kind, occurred_at, listing_id, of_list)
 
     def record_search(self, buyer_id: int, occurred_at: float, query: Mapping[str, Any]) -> None:
-        """A search, in the words of ``ListingFilters.as_query``."""
+        """Record a search, in the words of ``ListingFilters.as_query``."""
         self._queries[self.first_id + len(self)] = dict(query)
         self._record(buyer_id, "search", occurred_at, 0, NO_LIST)
 
@@ -60,7 +60,7 @@ class MemoryLog:
         self._list_of.append(of_list)
 
     def events(self, buyer_ids: Collection[int] | None = None, newest: int | None = None) -> EventRows:
-        """Every event, or the newest of each of some buyers; oldest first."""
+        """Return every event, or the newest of each of some buyers; oldest first."""
         if buyer_ids is None:
             at = np.arange(len(self))
         else:
@@ -77,7 +77,7 @@ class MemoryLog:
         )
         return rows.take(np.lexsort((rows.ids, rows.occurred_at)))
 
-    # --- what ``EventLog`` asks
+    # --- the protocol ``EventLog``
 
     def kinds(self) -> Mapping[str, EventKind]:
         return KINDS
@@ -86,11 +86,11 @@ class MemoryLog:
         return {key: self._queries[key] for key in event_ids.tolist() if key in self._queries}
 
     def locations(self, buyer_ids: Collection[int]) -> dict[int, tuple[float, float]]:
-        """None: the clients of a simulation do not say where their buyers are."""
+        """Return no locations: the simulated clients do not send them."""
         return {}
 
     def filters_of_lists(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any]]:
-        """None: the clients of a simulation filter by searches."""
+        """Return no filters: the simulated clients filter by searches only."""
         return {}
 
     def shown_beside(self, event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
@@ -103,7 +103,7 @@ class MemoryLog:
         return ShownBeside(of_event, listing_ids, positions, chosen, np.zeros(len(of_event), bool))
 
     def _beside(self, event_id: int, at_most: int) -> tuple[NDArray[np.int64], ...]:
-        """The columns of ``ShownBeside`` for one event, but for the last."""
+        """Return the columns of ``ShownBeside`` for one event, except the last."""
         event = event_id - self.first_id
         shown, listing_id = self._lists[self._list_of[event]], self._rows[event][1]
         stood_at = np.flatnonzero(shown == listing_id)

@@ -1,7 +1,7 @@
-"""What the advertisements of a made-up market say of a car's past: condition, damage and first registration.
+"""Condition, damage and first registration of simulated listings.
 
-Drawn from a stream of its own, row by row, so that neither the other columns of a seed nor the first rows of a larger
-market depend on it. The price does not know of the damage, which is why few cars have any.
+They are drawn from a stream of their own, row by row, so neither the other columns of a seed nor the first rows of a
+larger market depend on them. The price does not depend on damage, so few cars have any.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Particulars:
 
 
 def draw_particulars(market: Market, seed: int, anchor: datetime) -> Particulars:
-    """The particulars of a seed's market whose ``published_s`` counts back from ``anchor``."""
+    """Draw the particulars of a market whose ``published_s`` counts back from ``anchor``."""
     draws = np.random.default_rng([seed, PARTICULARS_STREAM]).random((len(market), 4))
     by_dealer = market.table.seller_kind == "dealer"
     condition = _conditions(market, by_dealer, draws[:, :2], anchor.year)
@@ -56,7 +56,7 @@ def draw_particulars(market: Market, seed: int, anchor: datetime) -> Particulars
 
 
 def _conditions(market: Market, by_dealer: np.ndarray, draws: np.ndarray, anchor_year: int) -> Texts:
-    """Cars that were driven from the factory to the dealer are new; some that were hardly driven are demonstrators."""
+    """Draw conditions: cars with delivery mileage only are new; some others with low mileage are demonstrators."""
     km, is_recent = market.table.mileage_km, market.table.year >= anchor_year - 1
     is_new = by_dealer & is_recent & (km <= DELIVERY_KM)
     is_demo = by_dealer & is_recent & ~is_new & (km <= HARDLY_DRIVEN_KM) & (draws[:, 0] < DEMONSTRATORS)
@@ -65,7 +65,7 @@ def _conditions(market: Market, by_dealer: np.ndarray, draws: np.ndarray, anchor
 
 
 def _registered(year: int, draw: float, published: datetime, condition: str) -> int | None:
-    """A month of the car's year, not after it was advertised; a new car has none."""
+    """Draw a month of the car's year, not after it was advertised; None for a new car."""
     months = 12 if year < published.year else published.month
     if condition == "new" or year > published.year or draw >= SAYS_MONTH:
         return None

@@ -1,4 +1,4 @@
-"""What a seeding is asked for, and what of it is in the database already."""
+"""The parameters of a seeding, and how much of it is in the database already."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ID_SPACE = uuid.UUID("5d0f1c8e-6a43-4a5e-9b6c-0c8a2f1e7d11")  # of the lists' id
 
 
 class SeedRefused(RecommendationsError):
-    """A marketplace that cannot be made as asked."""
+    """The marketplace cannot be made with these parameters."""
 
 
 @dataclass(frozen=True)
 class SeedPlan:
-    """What is asked for, and the keys that follow from it."""
+    """Parameters, and the keys that follow from them."""
 
     n_listings: int
     n_buyers: int
@@ -45,12 +45,12 @@ class SeedPlan:
 
     @property
     def source(self) -> str:
-        """Whose listings these are, as ``Listing.source``."""
+        """The listings' ``Listing.source``."""
         return f"seed-{self.seed}"
 
     @property
     def events_key(self) -> str:
-        """What every event id begins with; it names the sizes, because who does what depends on them."""
+        """The prefix of every event id; it contains the sizes, because the events depend on them."""
         return f"{self.source}-{self.n_listings}x{self.n_buyers}x{self.n_events}-"
 
     def list_id(self, number: int) -> uuid.UUID:
@@ -59,7 +59,7 @@ class SeedPlan:
 
 @dataclass
 class SeedSummary:
-    """What a seeding added, and how long it took; ``until`` is the day the market ends on."""
+    """Numbers of rows that a seeding added, and its duration; ``until`` is the day on which the market ends."""
 
     source: str
     until: date
@@ -73,7 +73,7 @@ class SeedSummary:
 
 
 def market_anchor(plan: SeedPlan, until: date | None) -> datetime:
-    """The midnight before which everything happened: of a market that was begun its own, or else as asked."""
+    """Return the midnight before which everything happened: the one of an existing market, else that of ``until``."""
     begun: datetime | None = Listing.objects.filter(source=plan.source).aggregate(anchor=Min("created_at"))["anchor"]
     if begun:
         return begun
@@ -84,7 +84,7 @@ def market_anchor(plan: SeedPlan, until: date | None) -> datetime:
 
 
 def refuse_other_sizes(plan: SeedPlan) -> None:
-    """One seed is one market: events of other sizes would be other events about the same cars and people."""
+    """Refuse other sizes for an existing seed: they would give the same cars and buyers other events."""
     if plan.n_events and (sizes := other_sizes(plan)):
         raise SeedRefused(
             f"seed {plan.seed} has already made a market of {sizes} listings, buyers and events; take another seed"
@@ -92,21 +92,22 @@ def refuse_other_sizes(plan: SeedPlan) -> None:
 
 
 def refuse_unknown_kinds(plan: SeedPlan) -> None:
-    """Kinds are edited by operators; one that was deleted is not brought back behind their backs."""
+    """Refuse to seed if an event kind is missing: operators edit kinds, and one that they deleted is not created
+    again."""
     known = EventKind.objects.values_list("slug", flat=True)
     if plan.n_events and (missing := sorted(set(EVENT_KINDS).difference(known))):
         raise SeedRefused(f"these kinds of events are missing, add them first: {', '.join(missing)}")
 
 
 def other_sizes(plan: SeedPlan) -> str:
-    """Of a market this seed has made with other numbers; empty when there is none."""
+    """Return the sizes of a market that this seed has made with other parameters; "" when there is none."""
     of_seed = Interaction.objects.filter(event_id__startswith=f"{plan.source}-").order_by()
     other = of_seed.exclude(event_id__startswith=plan.events_key).values_list("event_id", flat=True).first()
     return other.removeprefix(f"{plan.source}-").rpartition("-")[0].replace("x", " x ") if other else ""
 
 
 def is_unfinished(plan: SeedPlan) -> bool:
-    """Whether a seeding of just this plan was begun and cut short; the log is written oldest first."""
+    """Whether a seeding with exactly these parameters was begun and cut short; the log is written oldest first."""
     n_stored = Listing.objects.filter(source=plan.source).count()
     if not n_stored or other_sizes(plan):
         return False

@@ -1,4 +1,4 @@
-"""A made-up market as rows of the database: stock, sellers, buyers and their log."""
+"""Write a simulated market to the database: stock, sellers, buyers and their log."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ EVENT_COLUMNS = {
 
 
 class SeedStore:
-    """Stores what was drawn and is not there yet, chunk by chunk."""
+    """Stores the rows that are not there yet, chunk by chunk."""
 
     particulars: Particulars
 
@@ -65,7 +65,7 @@ class SeedStore:
     # --- stock
 
     def store_stock(self, market: Market) -> list[int]:
-        """The ids of the market's listings, in its order; listings without a row get one."""
+        """Store listings that have no row yet; returns the ids of all listings, in the market's order."""
         make_ids, model_ids = self.store_names(market)
         self.particulars = draw_particulars(market, self.plan.seed, self.anchor)
         self.report(0.05, "storing sellers")
@@ -82,7 +82,7 @@ class SeedStore:
         return [ids[row] for row in range(len(market))]
 
     def store_names(self, market: Market) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
-        """Ids of makes by slug and of models by slugs. Those an import has brought are used as they are."""
+        """Return ids of makes by slug and of models by slugs. Existing ones are used as they are."""
         table, known = market.table, known_makes()
         makes = dict(zip(table.make, market.make_name, strict=True))
         models = dict(zip(zip(table.make, table.model, strict=True), market.model_name, strict=True))
@@ -102,7 +102,7 @@ class SeedStore:
         return make_ids, {(make, slug): key for make, slug, key in of_makes}
 
     def store_sellers(self, market: Market) -> dict[str, int]:
-        """Ids of sellers by their key in the market."""
+        """Return ids of sellers by their key in the market."""
         first_row = {key: row for row, key in reversed(list(enumerate(market.seller_key)))}
         keys = {f"{self.plan.source}-{key}": key for key in sorted(first_row)}
         known = set(Seller.objects.filter(external_id__in=keys).values_list("external_id", flat=True))
@@ -122,7 +122,7 @@ class SeedStore:
         return {keys[str(external_id)]: key for external_id, key in stored}
 
     def known_listings(self, rows: Iterable[int]) -> dict[int, int]:
-        """Row in the market -> id, of those of these rows that are stored."""
+        """Return the ids of those rows of the market that are stored."""
         external_ids = [str(row) for row in rows]
         stored = Listing.objects.filter(source=self.plan.source, external_id__in=external_ids)
         return {int(external_id or 0): key for external_id, key in stored.values_list("external_id", "id")}
@@ -135,7 +135,8 @@ class SeedStore:
         model_ids: dict[tuple[str, str], int],
         seller_ids: dict[str, int],
     ) -> None:
-        """One chunk with its price history, all or nothing; the signal for vectors is sent after the commit."""
+        """Store one chunk with its price history in one transaction; the signal for vectors is sent after the
+        commit."""
         table = market.table
         with transaction.atomic():
             copy_rows(
@@ -167,7 +168,7 @@ class SeedStore:
             listings_stored.send(sender=Listing, listing_ids=[ids[row] for row in rows])
 
     def listing_values(self, market: Market, row: int) -> tuple[Any, ...]:
-        """In the order of ``LISTING_COLUMNS``, up to the foreign keys."""
+        """Return the values of ``LISTING_COLUMNS`` up to the foreign keys."""
         table, said = market.table, self.particulars
         ended_s, published_at = market.ended_s[row], self.at(market.published_s[row])
         return (
@@ -186,7 +187,7 @@ class SeedStore:
     # --- buyers
 
     def store_buyers(self, buyers: Sequence[SimulatedBuyer]) -> list[int]:
-        """The ids of the buyers, in their order, each with a home and its truth stored."""
+        """Store each buyer with a home and the true utility; returns their ids in order."""
         n_demo = min(len(buyers), N_DEMO_USERS) if buyers and self.owns_demo_users() else 0
         with transaction.atomic():
             ids = self.demo_buyers(n_demo) + self.external_buyers(buyers, first=n_demo)
@@ -205,7 +206,7 @@ class SeedStore:
         return ids
 
     def owns_demo_users(self) -> bool:
-        """Whether the demo users live in this market: they can have one truth only, and the first seed has them."""
+        """Whether the demo users belong to this market: they can have one true utility only, that of the first seed."""
         ensure_demo_people()
         first = SimulatedTaste.objects.filter(buyer__user__email=DEMO_EMAILS[0]).first()
         return first is None or first.parameters.get("market") == self.plan.source
@@ -234,7 +235,7 @@ class SeedStore:
     # --- the log
 
     def store_history(self, history: History, listing_ids: list[int], buyer_ids: list[int]) -> None:
-        """Lists and the events that came from them, oldest first, some thousand lists to a transaction."""
+        """Store lists and their events, oldest first, some thousand lists to a transaction."""
         placement_id = Placement.objects.get_or_create(slug=HOME, defaults={"name": "Home page"})[0].pk
         by_list = history.event_list.argsort(kind="stable")
         first_event = history.event_list[by_list].searchsorted(range(history.n_lists + 1))
@@ -262,7 +263,7 @@ class SeedStore:
                 yield (
                     key, buyer_ids[history.list_buyer[number]], None if source == "search" else placement_id, "",
                     self.at(history.list_s[number]), Jsonb(history.list_query[number]), shown,
-                    [1 / position for position in range(1, len(shown) + 1)],  # nothing but the order ranked these lists
+                    [1 / position for position in range(1, len(shown) + 1)],  # these lists have an order but no scores
                     [source] * len(shown),
                 )  # fmt: skip
 
@@ -292,7 +293,8 @@ class SeedStore:
 
 
 def copy_rows(table: str, columns: dict[str, str], rows: Iterable[tuple[Any, ...]]) -> int:
-    """Append rows by binary COPY, some ten times as fast as INSERT; returns how many. ``columns`` gives their types."""
+    """Append rows by binary COPY, about ten times as fast as INSERT; returns how many. ``columns`` gives their
+    types."""
     n_rows = 0
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
     with connection.cursor() as cursor, cursor.copy(statement) as copy:

@@ -1,8 +1,7 @@
-"""A made-up marketplace in the database: stock, sellers, buyers with a known taste, and their log.
+"""Seed the database with a simulated marketplace: stock, sellers, buyers with a known true utility, and their log.
 
-``market``, ``buyers`` and ``browsing`` draw it, ``seed_store`` writes it. Everything carries the seed in its keys, so
-that a second run finds what is there and adds only what is missing: a crash costs the chunk that was being written,
-and seeding again costs nothing.
+``market``, ``buyers`` and ``browsing`` draw it, ``seed_store`` writes it. All keys contain the seed, so a second run
+adds only the rows that are missing: a crash loses one chunk, and seeding again changes nothing.
 """
 
 from __future__ import annotations
@@ -44,19 +43,18 @@ def seed_marketplace(
     until: date | None = None,
     report: Report = lambda fraction, step: None,
 ) -> SeedSummary:
-    """Make a marketplace, or complete one that was begun; a seed and a day always make the same rows.
+    """Make a marketplace, or complete an unfinished one; the same seed and day always make the same rows.
 
     Args:
         n_listings: Cars, five sixths of them for sale.
-        n_buyers: People with a taste; the first 50 of the first seed are the demo users.
-        n_events: What they did, exactly.
-        seed: Another seed is another market beside this one.
-        until: The day before whose midnight everything happened; today when None. A market that exists keeps its own.
-        report: Called with the share done and what is being done.
+        n_buyers: Buyers; the first 50 of the first seed are the demo users.
+        n_events: Exact number of events.
+        seed: Another seed makes another market beside this one.
+        until: Everything happened before the midnight of this day; today when None. An existing market keeps its own.
+        report: Called with the share done and the name of the step.
 
     Raises:
-        SeedRefused: If the numbers make no sense, the day lies ahead, or the seed has already made a market of other
-            sizes.
+        SeedRefused: If a number is out of range, the day lies ahead, or the seed has made a market of other sizes.
     """
     plan, started = SeedPlan(n_listings, n_buyers, n_events, seed), time.perf_counter()
     with seed_lock(plan):
@@ -71,10 +69,10 @@ def seed_marketplace(
 
 
 def run_seeding(*, seed_run_id: int) -> str:
-    """Make the market that a queued ``SeedRun`` asks for, or complete it; says what came of it.
+    """Make or complete the market of a queued ``SeedRun``; returns a summary.
 
-    Two workers that make markets of one seed wait for each other. A refusal becomes the run's error; anything else is
-    noted and raised.
+    Two workers with the same seed wait for each other. A refusal becomes the run's error; other errors are noted and
+    raised.
     """
 
     def work(attempt: Attempt[SeedRun]) -> None:
@@ -89,7 +87,7 @@ def run_seeding(*, seed_run_id: int) -> str:
 
 
 def make_market(plan: SeedPlan, store: SeedStore, report: Report) -> None:
-    """Draw the market, its buyers and what they do, and store what is not there yet."""
+    """Draw the market, its buyers and their events, and store the rows that are missing."""
     report(0.0, "drawing listings")
     market = build_market(plan.n_listings, plan.seed, store.anchor.year, lifetime_days=settings.LISTING_LIFETIME_DAYS)
     listing_ids = store.store_stock(market)
@@ -101,14 +99,15 @@ def make_market(plan: SeedPlan, store: SeedStore, report: Report) -> None:
         report=lambda share: report(0.4 + 0.15 * share, "drawing events"),
     )  # fmt: skip
     store.store_history(history, listing_ids, buyer_ids)
-    with connection.cursor() as cursor:  # the planner knows nothing of tables that were empty a moment ago
+    with connection.cursor() as cursor:  # the planner has no statistics of tables that were empty before
         cursor.execute("ANALYZE catalog_listing, recommendations_interaction, recommendations_servedlist")
     report(1.0, "done")
 
 
 @contextmanager
 def seed_lock(plan: SeedPlan) -> Iterator[None]:
-    """Two seedings of one seed wait for each other; the server lets go by itself when a process dies."""
+    """Take the lock of a seed, so that two seedings of it wait for each other; PostgreSQL releases it if a process
+    dies."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK_CLASS, plan.seed])
     try:

@@ -1,9 +1,8 @@
-"""The site over a market that exists in memory alone: what learns and what serves is the code of the real one.
+"""The site over a market in memory: it learns and serves by the functions of the real site.
 
-A client of it records lists, events and searches (``memory_log``) and reads lists. Behind it stand the functions of the
-product, not copies: ``training.learning`` learns a ranker from the log, ``buyers.posteriors`` a buyer's preference,
-and ``serving.ranking`` makes the list. What is left out is what a database is for: storing, locking and the last look
-at whether a car is still for sale, which the market answers here.
+A client records lists, events and searches (``memory_log``) and requests lists. ``training.learning`` learns a ranker
+from the log, ``buyers.posteriors`` a buyer's preference, and ``serving.ranking`` makes the list. Storing, locking and
+the last check of whether a car is still for sale need a database, and are left out; the market answers the check.
 """
 
 from __future__ import annotations
@@ -45,17 +44,17 @@ from recommendations.training.held_out_test import learn_unstored
 from recommendations.training.learning import Material
 from recommendations.training.parameters import TrainingParameters
 
-VERSION_ID = 0  # of the one ranker there is
+VERSION_ID = 0  # of the only ranker
 NO_SAVED_SEARCHES = tuple(source for source in SOURCES if not isinstance(source, SavedSearchSource))
 
 
 def ids_of(rows: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Listing ids of rows of a market."""
+    """Return listing ids of rows of a market."""
     return np.asarray(rows, np.int64) + 1
 
 
 def listing_rows_of(market: Market, anchor: float) -> ListingRows:
-    """A market as the site reads its listings; ``anchor`` in epoch seconds is the moment its times count back from."""
+    """Return a market as the rows the site reads; its times count back from ``anchor``, in epoch seconds."""
     n = len(market)
     names = [f"{make}/{model}" for make, model in zip(market.make_name, market.model_name, strict=True)]
     _, sellers = np.unique(market.seller_key.astype(str), return_inverse=True)
@@ -80,26 +79,26 @@ def listing_rows_of(market: Market, anchor: float) -> ListingRows:
 
 
 def words_of(market: Market, name: str) -> NDArray[np.object_]:
-    """A column of words of listings by its name, length n; empty where a market knows nothing of it."""
+    """Return a text column of the listings, length n; empty strings where the market does not have it."""
     column = getattr(market, name, None)
     return as_objects([""] * len(market) if column is None else column.tolist())
 
 
 def number_of(market: Market, name: str) -> NDArray[np.float64]:
-    """A column of listings by its name, length n; NaN where a market knows nothing of it."""
+    """Return a numeric column of the listings, length n; NaN where the market does not have it."""
     column = getattr(market, name, None)
     return np.full(len(market), np.nan) if column is None else column.astype(np.float64)
 
 
 def learn_ranker(rows: ListingRows, events: EventRows, parameters: TrainingParameters, now: float) -> Ranker:
-    """What a first training of the site learns from a log, as of a moment in epoch seconds."""
+    """Train a first ranker on a log, as of ``now`` in epoch seconds."""
     encoder = fit_encoder(rows.table, EncoderConfig(n_dims=settings.CONTENT_DIMENSIONS))
     material = Material.of(rows, encoder, events)
     return learn_unstored(material, parameters, datetime.fromtimestamp(now, UTC)).ranker
 
 
 class MemoryIndex(ListingIndex):
-    """The listing index over every listing of a market; nothing of it is read from a database."""
+    """The listing index over every listing of a market, without a database."""
 
     def __init__(self, ranker: Ranker, rows: ListingRows, version_id: int = VERSION_ID) -> None:
         ListingSnapshot.__init__(self, ranker)
@@ -115,11 +114,11 @@ class MemoryIndex(ListingIndex):
 
 @dataclass(eq=False)
 class SimulatedSite:
-    """One ranker live over a market, and the log that its clients write.
+    """A live ranker over a market, and the log that its clients write.
 
     Attributes:
         index: Every listing.
-        log: What buyers did and were shown.
+        log: Lists and events.
         placement: Whose rules the lists follow.
     """
 
@@ -129,7 +128,7 @@ class SimulatedSite:
     _known: dict[int, Preference] = field(default_factory=dict)
 
     def recommend(self, buyer_ids: Sequence[int], k: int, now: float) -> list[list[int]]:
-        """A list of at most k listing ids for each buyer, at a moment in epoch seconds."""
+        """Return at most k listing ids for each buyer, as of ``now`` in epoch seconds."""
         index = self.index.as_of(now)
         self.update_preferences(buyer_ids, index, now)
         statistics = self.market_statistics(now)
@@ -138,7 +137,7 @@ class SimulatedSite:
         return [self._list_for(context, index, statistics, k) for context in contexts]
 
     def update_preferences(self, buyer_ids: Sequence[int], index: ListingIndex, now: float) -> None:
-        """Learn the preference of every buyer with events, as a worker does after each."""
+        """Compute the preference of every buyer with events, as a worker does after each event."""
         behind = [
             StalePreference(buyer_of(key), LogPosition(events.last_id, len(events)), "", self._known.get(key))
             for key in buyer_ids
@@ -156,7 +155,8 @@ class SimulatedSite:
         return buyer_context_in(index, buyer_of(buyer_id), preference, opened, asked=self.asked_by(buyer_id, moment))
 
     def asked_by(self, buyer_id: int, moment: datetime) -> Asked:
-        """What the buyer asked for and did until a moment, as ``wishes.read_asked`` reads it; they save no searches."""
+        """Return the buyer's searches and filters until a time, as ``wishes.read_asked`` does; they save no
+        searches."""
         events = self.log.events([buyer_id], EVENTS_READ)
         queries, weights = self.log.queries(events.ids), weights_of(events).tolist()
         rows = zip(events.listing_ids.tolist(), weights, events.occurred_at.tolist(), events.ids.tolist(), strict=True)
@@ -167,14 +167,14 @@ class SimulatedSite:
         return Asked(tuple(reversed(found)), None, None, moment)
 
     def opened_by(self, buyer_id: int) -> list[Opened]:
-        """Cars the buyer dealt with in a favourable way, newest first."""
+        """Return cars the buyer acted on favourably, newest first."""
         events = self.log.events([buyer_id])
         liked = events.take((events.listing_ids > 0) & (weights_of(events) > 0))
         pairs = zip(liked.listing_ids.tolist(), weights_of(liked).tolist(), strict=True)
         return [Opened(listing_id, weight, None) for listing_id, weight in reversed(list(pairs)[-HISTORY_LENGTH:])]
 
     def market_statistics(self, now: float) -> MarketStatistics:
-        """Demand, contacts and leads as of the last full ten minutes; nothing is known of price drops."""
+        """Return demand, contacts and leads as of the last full ten minutes; price drops are not known."""
         as_of = int(now) - int(now) % STEP_SECONDS
         events = self.log.events()
         is_contact = np.array([KINDS[kind].is_contact for kind in events.kinds], bool)
@@ -204,5 +204,5 @@ class SimulatedSite:
 
 
 def buyer_of(buyer_id: int) -> Buyer:
-    """A buyer of whom nothing is known but a number."""
+    """Return an unsaved buyer with an id and nothing else."""
     return Buyer(pk=buyer_id, external_id=f"simulated-{buyer_id}")

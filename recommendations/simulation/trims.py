@@ -1,4 +1,4 @@
-"""What versions of a model are called, in the years in which they were sold: trims, and names that go with engines."""
+"""Names of versions of models in the years in which they were sold: trims, and names that depend on the engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Trim(NamedTuple):
 
 
 def _read(text: str) -> tuple[Trim, ...]:
-    """``SE 2003-2020, R-Line 2012-`` -> trims."""
+    """Parse ``SE 2003-2020, R-Line 2012-``."""
     found = []
     for part in text.split(", "):
         name, _, years = part.rpartition(" ")
@@ -119,7 +119,7 @@ OF_MODEL = {key: _read(text) if text else () for key, text in {
 
 
 class Badge(NamedTuple):
-    """A version that goes with an engine: at least so powerful, of this fuel, since this year, in these bodies.
+    """A version that depends on the engine: its least power, its fuel, its first year and its bodies.
 
     ``bodies`` is empty where the version was sold in all of them.
     """
@@ -151,13 +151,13 @@ BADGES = {
 
 
 def trims_of(make: str, model: str, year: int) -> list[str]:
-    """Their names, of a model or, where it has none of its own, of its make."""
+    """Return the trims of a model or, where it has none of its own, of its make."""
     trims = OF_MODEL.get((make, model), OF_MAKE.get(make, ()))
     return [trim.name for trim in trims if trim.first_year <= year <= trim.last_year]
 
 
 def badge_of(make: str, model: str, body: str, fuel: str, power_kw: float, year: int) -> str:
-    """``ST`` of a fast Fiesta; '' of most cars."""
+    """Return ``ST`` for a fast Fiesta; "" for most cars."""
     badge = BADGES.get((make, model))
     if badge is None or (badge.bodies and body not in badge.bodies):
         return ""

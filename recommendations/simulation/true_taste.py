@@ -1,8 +1,8 @@
-"""What a made-up buyer really wants: a utility function over cars that is known because we planted it.
+"""The true utility function of a simulated buyer.
 
-Most of a ``TrueTaste`` has the form the recommender assumes (a sum over readable fields, with a curve in price), so
-that it can be recovered; and some of it has not: pairs of attributes that go together, wishes that shift, households
-that need two different cars. ``oracle_share`` says how much of it a list serves.
+Most of a ``TrueTaste`` has the form that the recommender assumes (a sum over attributes, with a curve in price), so it
+can be recovered. Some parts have another form: pairs of attributes, drift over time, and households that need two
+different cars. ``oracle_share`` measures how much of it a list serves.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ TYPICAL = {"price": 12_000.0, "year": 2018.0, "mileage_km": 80_000.0, "power_kw"
 
 @dataclass(frozen=True, kw_only=True)
 class TrueTaste:
-    """The utility of a car to one buyer, in units of a logit: a car one unit better is chosen e times as often.
+    """The utility of a car to one buyer, in logits: a car one unit better is chosen e times as often.
 
     Attributes:
-        kind: Which type of buyer this is, for slices of an evaluation.
-        levels: Field -> level -> utility; a level that is not named is worth 0. Fields are the categories of a
-            ``ListingTable``; a model is named ``make/model``.
-        budget: The price at which the buyer is happiest.
+        kind: Type of buyer, for slices of an evaluation.
+        levels: Field -> level -> utility; other levels are worth 0. Fields are the categories of a ``ListingTable``; a
+            model is named ``make/model``.
+        budget: The price with the highest utility.
         too_dear: Utility lost when the price is e times the budget.
-        too_cheap: The same below it; smaller, and negative for those to whom cheaper is always better.
+        too_cheap: The same below it; smaller, and negative where cheaper is always better.
         per_year: Utility of a car one year younger.
         wear: Utility lost when the mileage is e times as high.
         power: Utility of e times the power.
         thirst: Utility lost per litre and 100 km.
-        pairs: Attributes that are worth more, or less, together: ``(field, level, field, level, utility)``.
-        second_car: What the household needs besides; a car is as good as the better of its two uses.
-        former: What the buyer wanted ``drift_days`` ago; in between, utility passes from one to the other.
+        pairs: Interactions of attributes: ``(field, level, field, level, utility)``.
+        second_car: Utility of another car that the household needs; a car is worth the larger of the two.
+        former: Utility ``drift_days`` ago; in between it changes linearly.
         drift_days: See ``former``.
     """
 
@@ -68,12 +68,12 @@ class TrueTaste:
             raise ValueError("a taste with a former one needs drift_days above 0")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers; ``from_json`` gives an equal taste back."""
+        """Return plain dictionaries, lists and numbers; ``from_json`` is the inverse."""
         return asdict(self) | {"pairs": [list(pair) for pair in self.pairs]} | self._nested(TrueTaste.to_json)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The reverse of ``to_json``; names it does not know are left out, since stored tastes outlive this class."""
+        """Restore from JSON; unknown names are ignored, because stored rows outlive this class."""
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         known["pairs"] = tuple((a, b, c, d, value) for a, b, c, d, value in known.get("pairs", ()))
         for name in ("second_car", "former"):
@@ -81,7 +81,7 @@ class TrueTaste:
         return cls(**known)
 
     def scaled(self, factor: float) -> Self:
-        """The same wishes felt ``factor`` times as strongly, to four decimals; the budget stays."""
+        """Return the utility multiplied by ``factor``, to four decimals; the budget stays."""
 
         def times(value: float) -> float:
             return round(float(value) * factor, 4)
@@ -103,7 +103,7 @@ class TrueTaste:
 
 
 class CodedTable:
-    """A listing table with its categories as numbers, so that many tastes can be asked about it cheaply."""
+    """A listing table with its categories as numbers, so that many utilities can be computed on it cheaply."""
 
     def __init__(self, table: ListingTable) -> None:
         self.table = table
@@ -118,7 +118,7 @@ class CodedTable:
         return len(self.table)
 
     def take(self, rows: Integers | Flags) -> CodedTable:
-        """The same listings at these positions, without coding them again."""
+        """Return the listings at these positions, without coding them again."""
         part = object.__new__(CodedTable)
         part.table, part._positions = self.table, self._positions
         part._codes = {name: codes[rows] for name, codes in self._codes.items()}
@@ -126,7 +126,7 @@ class CodedTable:
         return part
 
     def worth(self, name: str, worth_by_level: Mapping[str, float]) -> Floats:
-        """The utility of each row's level of a field, float64, shape (n,)."""
+        """Return the utility of each row's level of a field, float64, shape (n,)."""
         worth = np.zeros(len(self._positions[name]))
         for level, value in worth_by_level.items():
             if (position := self._positions[name].get(level)) is not None:
@@ -134,18 +134,19 @@ class CodedTable:
         return worth[self._codes[name]]
 
     def has(self, name: str, level: str) -> NDArray[np.bool_]:
-        """Which rows are of this level of a field."""
+        """Mark the rows with this level of a field."""
         has_level: NDArray[np.bool_] = self._codes[name] == self._positions[name].get(level, -1)
         return has_level
 
     @cached_property
     def numbers(self) -> dict[str, Floats]:
-        """The numeric fields as tastes read them; an unknown number counts as a typical one."""
+        """Return the numeric fields on the scales of ``scaled_numbers``."""
         return scaled_numbers({name: getattr(self.table, name) for name in TYPICAL})
 
 
 def scaled_numbers(columns: Mapping[str, Array]) -> dict[str, Floats]:
-    """Columns named as in ``TYPICAL`` on the scales a taste is linear on; an unknown number counts as a typical one."""
+    """Convert columns named as in ``TYPICAL`` to scales on which utility is linear; an unknown number is a typical
+    one."""
     known = {name: np.nan_to_num(columns[name], nan=typical) for name, typical in TYPICAL.items()}
     return {
         "log_price": np.log(np.maximum(known["price"], 1.0)),
@@ -164,15 +165,15 @@ def _levels(table: ListingTable, name: str) -> Array:
 
 
 def utility(taste: TrueTaste, table: ListingTable | CodedTable, days_ago: ArrayLike = 0.0) -> Floats:
-    """What each listing is worth to the buyer.
+    """Return the utility of each listing to the buyer.
 
     Args:
-        taste: The truth about the buyer.
+        taste: The buyer's utility function.
         table: n listings. Unknown texts are worth 0, unknown numbers count as typical ones.
-        days_ago: When the buyer was asked, a number or one per listing; matters only to a taste that drifts.
+        days_ago: Time of the choice, a number or one per listing; matters only where the utility drifts.
 
     Returns:
-        float64, shape (n,), finite. 0 is a typical car at the buyer's budget about which nothing is liked or disliked.
+        float64, shape (n,), finite. 0 is a typical car at the buyer's budget without liked or disliked levels.
     """
     coded = table if isinstance(table, CodedTable) else CodedTable(table)
     worth = _present_utility(taste, coded)
@@ -197,7 +198,8 @@ def _one_car(taste: TrueTaste, coded: CodedTable) -> Floats:
 
 
 def worth_of_numbers(taste: TrueTaste, numbers: Mapping[str, Floats]) -> Floats:
-    """The part of utility that price, age, mileage, power and consumption make; ``numbers`` as scaled_numbers gives."""
+    """Return the part of utility from price, age, mileage, power and consumption; ``numbers`` as of
+    ``scaled_numbers``."""
     over = numbers["log_price"] - np.log(taste.budget)
     worth = -taste.too_dear * np.maximum(over, 0) - taste.too_cheap * np.maximum(-over, 0)
     worth += taste.per_year * numbers["years"] - taste.wear * numbers["log_mileage"]
@@ -206,11 +208,11 @@ def worth_of_numbers(taste: TrueTaste, numbers: Mapping[str, Floats]) -> Floats:
 
 
 def oracle_share(utilities: Floats, chosen_rows: Rows, oracle_k: int = 20) -> float:
-    """How much of what the best ``oracle_k`` listings are worth a list collects, above what chance collects.
+    """Return the utility of a list relative to that of the best ``oracle_k`` listings, above that of random ones.
 
     The zero point is the mean utility of the listings given, which should be the live ones: a list drawn at random
-    scores 0 on average, the oracle's list 1, a list worse than chance less than 0. A list with fewer than
-    ``oracle_k`` cars leaves places empty, which count as chance.
+    scores 0 on average, the oracle's list 1, a list worse than chance less than 0. A list with fewer than ``oracle_k``
+    cars has empty slots, which count as chance.
 
     Args:
         utilities: True utility of every live listing, shape (n,).
@@ -232,7 +234,7 @@ def oracle_share(utilities: Floats, chosen_rows: Rows, oracle_k: int = 20) -> fl
 
 
 def _best(utilities: Floats, chosen_rows: Rows, oracle_k: int) -> Rows:
-    """The oracle's rows."""
+    """Return the oracle's rows."""
     if len(np.unique(chosen_rows)) != len(chosen_rows):
         raise ValueError("a list must not repeat a listing")
     if len(chosen_rows) > oracle_k:
