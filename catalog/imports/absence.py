@@ -1,9 +1,9 @@
-"""Complete deliveries: what becomes of the listings of a source that its delivery does not have.
+"""Complete files: find the listings of a source that its file no longer has, and end them.
 
-A listing is missing when it is on offer and was last seen before the delivery began. Each complete delivery without it
-counts; after as many as the options say it is withdrawn, or sold. Where more than a share of a source's listings is
-missing, or of one seller's, nothing is done to them until an operator has decided: a supplier's broken export looks
-just like a clearance sale.
+A listing is missing when it is on offer and was last seen before the file was read. Each complete file without it
+counts as a miss; after as many misses as the options say it is withdrawn, or marked as sold. If more than a given share
+of the listings of a source or of one seller is missing, nothing is ended until an operator has decided, because the
+file may be a broken export.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from catalog.models import ImportRun
 # ruff: noqa: S608 -- the statements are put together from column names of ours
 Absence = ImportRun.Absence
 
-BRAKE_FROM = 3  # missing listings; of two cars one may well be sold in a day
+BRAKE_FROM = 3  # missing listings; of two cars one is often sold in a day
 
 _ON_OFFER = "l.source = %(source)s AND l.status IN ('draft', 'live', 'reserved')"
 _MISSING = f"{_ON_OFFER} AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s)"
-# How many listings each seller had on offer before the delivery, how many of them it does not have, and how many
-# listings of the seller it has. Listings that the delivery brought were not on offer before.
+# For each seller: listings on offer before the file, those missing from the file, and listings in the file. Listings
+# that the file added were not on offer before.
 _BY_SELLER = f"""
 SELECT l.seller_id,
     count(*) FILTER (WHERE i.listing_id IS NULL AND {_ON_OFFER}),
@@ -61,7 +61,7 @@ UPDATE catalog_listing l SET missed_runs = l.missed_runs + 1 WHERE {_MISSING} AN
 
 @dataclass(frozen=True)
 class SellerCount:
-    """The listings of one seller of a source (None: of no seller) as a delivery left them."""
+    """Numbers of listings of one seller of a source (None: without a seller) after a complete file."""
 
     seller_id: int | None
     n_before: int  # on offer before the delivery
@@ -73,9 +73,9 @@ class SellerCount:
 
 
 def count_absent(run: ImportRun, options: ImportOptions) -> None:
-    """Count the missing listings of a complete delivery that was stored, and end those that were missed often enough.
+    """Count a miss for the listings that a stored complete file does not have, and end those with enough misses.
 
-    Writes its account into the run, which the caller saves in the same transaction. Done already, it does nothing.
+    It sets fields of the run, which the caller saves in the same transaction. A second call does nothing.
     """
     if run.absence:
         return
@@ -100,7 +100,8 @@ def counts_by_seller(run: ImportRun) -> list[SellerCount]:
 
 
 def end_missing(run: ImportRun, options: ImportOptions, sellers: Sequence[int | None], *, at_once: bool = False) -> int:
-    """Count a miss for what is missing of these sellers, and end what was missed often enough; how many ended."""
+    """Count a miss for the missing listings of these sellers, and end those with enough misses; returns how many
+    ended."""
     given: dict[str, Any] = {
         "run": run.pk,
         "source": run.source,
@@ -122,9 +123,12 @@ def end_missing(run: ImportRun, options: ImportOptions, sellers: Sequence[int | 
 
 @transaction.atomic
 def decide_absence(*, run: ImportRun, options: ImportOptions, is_gone: bool, by: User | None) -> int:
-    """An operator's answer to a delivery that waits: end what it does not have, or keep it; how many ended.
+    """Apply an operator's decision: end the missing listings, or keep them; returns how many ended.
 
-    What a later delivery had, or a person sold, is not missing any more. Raises AbsenceDecided where nothing waits.
+    Listings that a later file had, or that were sold by hand, are not missing any more.
+
+    Raises:
+        AbsenceDecided: Where no decision is pending.
     """
     locked = ImportRun.objects.select_for_update().get(pk=run.pk)
     if locked.absence != Absence.WAITING:

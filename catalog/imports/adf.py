@@ -1,6 +1,6 @@
-"""Leads in ADF, the format of the American trade (Auto-lead Data Format 1.0): the car that a prospect asks for.
+"""Leads in ADF (Auto-lead Data Format 1.0), the American format: read the car that a prospect asks for.
 
-A prospect is about people too. Their names, numbers and towns are no part of a car, nor is the number of the prospect.
+A prospect also holds data on people. Their names, numbers and towns are not read, and neither is the prospect's number.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 PROSPECT = "adf/prospect"  # path of the records
-_OF_CARS = ("vehicle", "vendor")  # what is read of a prospect
-_OF_PROSPECTS_OWN = frozenset(["sell", "trade-in", "trade in", "tradein"])  # cars that the prospect would give away
-_PRICES = ("asking", "offer", "quote")  # what the vendor wants for the car, first to last; MSRP and invoice are others'
+_OF_CARS = ("vehicle", "vendor")  # elements of a prospect that are read
+_OF_PROSPECTS_OWN = frozenset(["sell", "trade-in", "trade in", "tradein"])  # interest in the prospect's own car
+_PRICES = ("asking", "offer", "quote")  # the vendor's prices in order of preference; not MSRP and invoice
 
 
 def leave_car(prospect: Element) -> None:
-    """Remove from a prospect all that is not its car, with one price, or the vendor."""
+    """Remove everything from a prospect except its car, with one price, and the vendor."""
     prospect.attrib.clear()
     cars = [child for child in prospect if _name(child) == "vehicle"]
     offered = [car for car in cars if car.get("interest", "").casefold() not in _OF_PROSPECTS_OWN] or cars

@@ -1,4 +1,4 @@
-"""The bad rows of an import by kind: what is wrong in which column, with which values, and what can be taught."""
+"""Bad rows of an import, grouped by column and reason, with their values and what an operator can teach."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _REASON = Func(F("reason"), Value("; nearest"), Value(1), function="split_part",
 
 @dataclass(frozen=True)
 class Kind:
-    """Rows of a run that are bad for one reason in one column; ``field`` is what can be taught, or ''."""
+    """Rows of a run that are bad for one reason in one column; ``field`` is the field whose words can be taught, or
+    ""."""
 
     column: str
     reason: str
@@ -30,12 +31,12 @@ class Kind:
 
     @property
     def key(self) -> str:
-        """A short name for forms and addresses."""
+        """Short name for forms and URLs."""
         return hashlib.blake2b(f"{self.column}\x1f{self.reason}".encode(), digest_size=8).hexdigest()
 
 
 def kinds_of(run: ImportRun) -> list[Kind]:
-    """The kinds of a run's bad rows that are left, the commonest first."""
+    """Return the kinds of bad rows that a run still has, the most frequent first."""
     counted = _problems(run).values_list("column", "said").annotate(n=Count("row_number", distinct=True))
     columns = run.options.get("columns", {})
     return [
@@ -52,7 +53,7 @@ def _problems(run: ImportRun) -> QuerySet[Any]:
 
 
 def _teachable(target: str, reason: str) -> str:
-    """The field whose words would mend this: of a name that waits, or of a word that a vocabulary does not have."""
+    """Return the field whose words would solve this: that of an unknown name, or of a word that a vocabulary lacks."""
     for field in ("make", "model"):
         if reason == f"the {field} {WAITS}":
             return field
@@ -61,13 +62,13 @@ def _teachable(target: str, reason: str) -> str:
 
 
 def values_of(run: ImportRun, kind: Kind) -> list[tuple[str, int]]:
-    """The commonest values of a kind, with how many rows have each."""
+    """Return the most frequent values of a kind, with their numbers of rows."""
     counted = _of_kind(run, kind).exclude(value="").values_list("value").annotate(n=Count("row_number", distinct=True))
     return list(counted.order_by("-n", "value")[:VALUES_SHOWN])
 
 
 def rows_of(run: ImportRun, kind: Kind, values: Sequence[str] = ()) -> QuerySet[BadRow]:
-    """The rows of a kind, or those of them that have one of these values."""
+    """Select the rows of a kind, or those of them with one of these values."""
     problems = _of_kind(run, kind)
     if values:
         problems = problems.filter(value__in=values)
@@ -79,7 +80,7 @@ def _of_kind(run: ImportRun, kind: Kind) -> QuerySet[Any]:
 
 
 def suggestions(field: str, value: str) -> tuple[str, ...]:
-    """Known names that an unknown one may be a typing error of; a model's value has its make before it."""
+    """Return known names similar to an unknown one; a model's value begins with its make."""
     if field == "make":
         return near_makes(value)
     make, model = split_make(value)

@@ -1,4 +1,4 @@
-"""What cells say of other fields than their own: ``2.0 TDI 150 PS`` under "engine" says the power and the fuel too."""
+"""Fill fields from the cells of other fields: ``2.0 TDI 150 PS`` in an engine column also holds power and fuel."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from catalog.imports.vocabulary import damage_in_title
 
 
 class BesideReader:
-    """Fills fields of a row from the cells of other fields; what a column of its own says is kept.
+    """Fills fields of a row from the cells of other fields; a value from a column of its own is kept.
 
     Args:
         by_field: The columns of each field of the file.
-        readers: By index of a column, what reads it.
-        column_readers: What the file's conventions make of a month.
+        readers: Reader of each column, by index.
+        column_readers: Readers that know the file's conventions, for months.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class BesideReader:
         self._vat, self._colours = VatReader(by_field, readers), ColourReader(by_field)
 
     def read(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """Add to the values of a row what the cells of other fields say."""
+        """Add values found in the cells of other fields to a row."""
         self._read_beside_engine(cells, values)
         self._read_beside_condition(cells, values)
         self._read_month(cells, values)
@@ -46,7 +46,7 @@ class BesideReader:
         self._colours.read(cells, values)
 
     def _read_beside_engine(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """``2.0 TDI 150 PS`` under "engine" says the power and the fuel too, where no column of theirs does."""
+        """Read power and fuel from ``2.0 TDI 150 PS`` in an engine column, where they have no column."""
         for column in self._by_field.get("engine", ()):
             for field, read in self._in_engine:
                 if field in values or field in self._by_field or column.index >= len(cells):
@@ -56,7 +56,8 @@ class BesideReader:
                     values[field] = value
 
     def _read_beside_condition(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """``Used, accident-free`` under "condition" is kept as tags, and says more; a title may say damage too."""
+        """Read damage from ``Used, accident-free`` in a condition column, or from a title; the cell itself is kept
+        as tags."""
         for column in self._with_condition:
             for field, read in self._in_condition:
                 if field not in values and column.index < len(cells) and (value := read(cells[column.index])[0]):
@@ -66,7 +67,7 @@ class BesideReader:
             values["damage"] = damage
 
     def _read_month(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """The month of the first registration: beside its year, or in a column of its own."""
+        """Read the month of the first registration from the year's cell, or from a column of its own."""
         if "first_registration" in values:
             return
         for column in self._with_month:
@@ -78,7 +79,7 @@ class BesideReader:
 
 
 class VatReader:
-    """What a row says of the value added tax in its price, besides a column for that."""
+    """Reads the VAT status of a price from its cell or heading, where no column gives it."""
 
     def __init__(self, by_field: Mapping[str, Sequence[Column]], readers: Mapping[int, Read]) -> None:
         self._readers = readers
@@ -101,7 +102,7 @@ class VatReader:
                 values["vat"] = vat
 
     def _price_holds_vat(self, cells: Sequence[str]) -> bool:
-        """Whether the heading or the cell of the first column with a price says that value added tax is in it."""
+        """Whether the heading or the cell of the first price column says that VAT is included."""
         for index, is_gross in self._prices:
             if index >= len(cells):
                 continue
@@ -118,12 +119,12 @@ class VatReader:
             return
         for index, read in self._statuses:
             vat = read(cells[index])[0] if index < len(cells) else ""
-            if vat and vat != "excluded":  # which is said of the price before its tax is added
+            if vat and vat != "excluded":  # the tax has been added to an excluding price by now
                 values["vat"] = vat
 
 
 class ColourReader:
-    """``Tornado Red`` under "colour" is red, and the manufacturer's name for it; either says the other."""
+    """Reads ``Tornado Red`` both as the colour red and as the manufacturer's name for it."""
 
     def __init__(self, by_field: Mapping[str, Sequence[Column]]) -> None:
         self._colours = [each.index for each in by_field.get("colour", ())]

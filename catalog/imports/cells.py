@@ -1,4 +1,4 @@
-"""One cell -> the value of one field, or ``Unreadable`` with the reason; no row, no file."""
+"""Read one cell into the value of one field, or raise ``Unreadable`` with the reason; no row, no file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ _AFTER_THE_PRICE = re.compile(r"[\d£$€.,\s]+")
 
 
 def read_drive(unit: str, text: str) -> str | None:
-    """``unit`` is "all" for a column that says whether all wheels are driven; which two are, nothing may say."""
+    """Read the drive. ``unit`` is "all" for a yes/no column on all-wheel drive; its "no" does not say which two
+    wheels."""
     if unit and bare(text) in phrases_of("yes"):
         return unit
     if bare(text) in phrases_of("two_wheels") or (unit and bare(text) in phrases_of("no")):
@@ -64,14 +65,14 @@ def read_drive(unit: str, text: str) -> str | None:
 
 
 def read_condition(unit: str, text: str) -> str | None:
-    """``unit`` is the condition that a column of yes and no asks for."""
+    """Read the condition. ``unit`` is the condition that a yes/no column is about."""
     if unit and bare(text) in phrases_of("yes") | phrases_of("no"):
         return unit if bare(text) in phrases_of("yes") else None
     return read_word("condition", text)
 
 
 def read_name(text: str) -> str:
-    """Make or model; "other" names none."""
+    """Read a make or model; "other" is none."""
     name = tidy(clean_text(text).replace("\n", " "))
     return "" if bare(name).replace(" ", "-") in OTHER_WORDS else name
 
@@ -91,7 +92,7 @@ def read_word(field: str, text: str) -> str | None:
 
 
 def read_status(text: str) -> str:
-    """A status we do not know is refused here and becomes a draft: "not available" is not "available"."""
+    """Read the status. An unknown word is refused, and the row becomes a draft: "not available" is not "available"."""
     value = status_of(text)
     if value is None:
         raise Unreadable(UNKNOWN_STATUS)
@@ -99,9 +100,9 @@ def read_status(text: str) -> str:
 
 
 def read_flag(yes: str, no: str, text: str) -> str:
-    """A column of yes and no (``Sold?``, ``In stock``) -> the status it stands for; '' where it decides nothing.
+    """Read a yes/no column (``Sold?``, ``In stock``) as a status; "" where it decides nothing.
 
-    A quantity counts as yes unless it is zero; a date or a word of the status vocabulary speaks for itself.
+    A quantity counts as yes unless it is zero; a date, or a word of the status vocabulary, is read as itself.
     """
     word = bare(text)
     if word in phrases_of("no") or re.fullmatch(r"0+(?:[.,]0+)?|-\d+", text):
@@ -116,7 +117,7 @@ def read_flag(yes: str, no: str, text: str) -> str:
 
 
 def read_vin(text: str) -> str:
-    """17 letters and digits, without I, O and Q; shorter numbers of old cars' frames stay as they are written."""
+    """Read 17 letters and digits, without I, O and Q; shorter frame numbers of old cars are kept as written."""
     vin = _VIN_LABEL.sub("", re.sub(r"[\s-]", "", clean_text(text)).upper())
     if len(set(vin)) < 4:
         raise Unreadable("not a vehicle identification number")
@@ -128,7 +129,7 @@ def read_vin(text: str) -> str:
 
 
 def read_place(text: str) -> str:
-    """A town, or the town of an address that is written as JSON."""
+    """Read a town, or the town of an address in JSON."""
     if text.startswith("{"):
         try:
             parts = json.loads(text)
@@ -160,7 +161,7 @@ def read_tags(text: str) -> tuple[str, ...]:
 
 
 def read_addresses(at_most: int, max_length: int, text: str) -> tuple[str, ...]:
-    """The valid addresses of a cell, in their order; what is none is left out."""
+    """Return the valid URLs of a cell, in their order; other parts are left out."""
     text = text.strip().replace("&amp;", "&").replace("\\/", "/").replace("\\u0026", "&")  # JSON may escape them
     if "<" in text or '"' in text:  # mark-up, or JSON
         quoted = _ADDRESS_IN_QUOTES.findall(text) or [text]
@@ -181,7 +182,7 @@ def read_addresses(at_most: int, max_length: int, text: str) -> tuple[str, ...]:
 
 
 def read_url(text: str) -> str:
-    """The first valid address of a cell that may hold several."""
+    """Return the first valid URL of a cell that may hold several."""
     return read_addresses(1, URL_LENGTH, text)[0]
 
 
@@ -192,7 +193,8 @@ _PRICE_NOW = re.compile(
 
 
 def _asked_now(text: str) -> str:
-    """``Reserved - £8,995``, where the dash is no minus; ``was £9,995 now £8,995``: the cell from the price on."""
+    """Return the cell from the current price on: ``Reserved - £8,995``, where the dash is no minus; ``was £9,995 now
+    £8,995``."""
     if len(text) > LONGEST_VALUE:
         return text
     if not currency_in(text) and numbers_in(text) and status_in_price(text):  # "8,995 reserved"
@@ -203,11 +205,11 @@ def _asked_now(text: str) -> str:
 
 
 def read_price(currency_of_column: str, unit: str, text: str, *, vat_of_column: str = "netto") -> Money | None:
-    """A cell's own currency goes before its column's; the row's and the file's come after both.
+    """Read a price. The currency of the cell takes precedence over the column's; the row's and the file's come last.
 
-    ``unit`` is "minor" for a column of pence or cents, "net" for one without value added tax, "minor_net" for both.
-    ``vat_of_column`` is the word by which a net column names its tax, whose rate may be that of one country.
-    Where the cell names a tax that comes on top, or its column is net, the amount is raised by the standard rate.
+    ``unit`` is "minor" for a column of pence or cents, "net" for one without VAT, "minor_net" for both.
+    ``vat_of_column`` is the word by which a net column names its tax, whose rate may be that of one country. Where the
+    cell names a tax to be added, or its column is net, the amount is raised by the standard rate.
     """
     money = read_money(_asked_now(text))
     if money is None:
@@ -227,7 +229,7 @@ def is_net(unit_of_price: str) -> bool:
 
 
 def read_tax(text: str) -> Decimal | None:
-    """A year's tax; unlike a price it may be nothing at all."""
+    """Read a year's tax; unlike a price it may be zero."""
     money = read_money(text)
     amount = money.amount if money else Decimal("0.00")
     if not money and not numbers_in(text):
@@ -238,7 +240,7 @@ def read_tax(text: str) -> Decimal | None:
 
 
 def reader_of_number(number: Number) -> Callable[[str], Any]:
-    """How a number is read that has no units of its own."""
+    """Return the reader of a number that has no units of its own."""
     if number.kind == "money":
         return read_tax
     is_whole = number.kind != "fraction"
@@ -255,12 +257,12 @@ _PENCE_OF_STOCK_EXCHANGES = "GBp"  # unlike GBP, which is pounds
 
 
 def is_minor_unit(text: str) -> bool:
-    """Whether a column of units says that a price is in hundredths: ``pence``, ``GBX``, ``EUR cents``."""
+    """Whether a column of units says that prices are in hundredths: ``pence``, ``GBX``, ``EUR cents``."""
     return text.strip() == _PENCE_OF_STOCK_EXCHANGES or bool(_minor_units_in(text))
 
 
 def _minor_units_in(text: str) -> set[str]:
-    """Words for hundredths in a cell that holds nothing else, but for the currency; empty for others."""
+    """Return words for hundredths in a cell that holds only these and a currency; empty for other cells."""
     words = set(bare(text).split())
     minor = words & _MINOR_UNITS
     others = words - minor - _BESIDE_A_MINOR_UNIT
@@ -276,7 +278,7 @@ def read_currency(text: str) -> str:
 
 
 def read_mileage(unit: str, one_of_several: bool, text: str) -> int | None:
-    """Where several columns claim to be the odometer, the one with decimals is something else."""
+    """Read the odometer. Where several columns claim to be the odometer, one with decimals is something else."""
     mileage = quantities.read_distance_km(text, unit)
     if mileage is not None and one_of_several and mileage < 1_000 and has_fraction(text):
         raise Unreadable("decimals, which no odometer shows")
@@ -291,14 +293,14 @@ def read_age(this_year: int, text: str) -> int:
 
 
 def read_damage_in_words(text: str) -> str:
-    """Under "condition", where a number or a letter is a grade, and yes and no answer another question."""
+    """Read damage in a condition column, where numbers and letters are grades, and yes and no mean something else."""
     word = bare(text)
     is_a_grade = len(word) < 4 or word.isdecimal() or word in phrases_of("yes") | phrases_of("no")
     return "" if is_a_grade else read_damage("", text)
 
 
 def read_damage(unit: str, text: str) -> str:
-    """``unit`` is "free" for a column that says whether the car is free of it."""
+    """Read the damage. ``unit`` is "free" for a column that says whether the car is free of it."""
     if bare(text) in phrases_of("no_damage_said"):
         return ""
     damage = damage_of(text, is_free=unit == "free")
@@ -312,17 +314,16 @@ def read_offer(text: str) -> str:
 
 
 def condition_under_status(unit: str, text: str) -> str:
-    """``used`` or ``demo``, which a car for sale is; a letter may mean anything.
+    """Read ``used`` or ``demo`` in a status column, which means a car for sale; single letters are ambiguous.
 
-    "new" may mean that it was just entered, unless ``unit`` is "conditions": the column says of other cars that they
-    are used.
+    "new" may mean that it was just entered, unless ``unit`` is "conditions": other cells of the column say "used".
     """
     condition = VOCABULARIES["condition"].exact(text) if len(bare(text)) > 1 else ""
     return condition if condition and (unit == "conditions" or condition in ("used", "demo")) else ""
 
 
 def status_in_price(text: str) -> str:
-    """``SOLD``, ``£8,995 (reserved)``, ``8.995 EUR verkauft`` -> the status; '' when a price cell names none."""
+    """Read the status in ``SOLD``, ``£8,995 (reserved)``, ``8.995 EUR verkauft``; "" when a price cell names none."""
     if not any(letter.isalpha() for letter in text) or len(text) > LONGEST_VALUE:
         return ""
     words = bare(_AFTER_THE_PRICE.sub(" ", text.replace("R$", " "))).split()
@@ -331,19 +332,20 @@ def status_in_price(text: str) -> str:
 
 
 def status_before_title(title: str) -> str:
-    """``SOLD - 2019 Mini Hatch``, ``SOLD Mini``, ``*Reserviert* VW Golf``, ``Golf (reserved)``: what ends a listing."""
+    """Read the status that ends a listing in its title: ``SOLD - 2019 Mini Hatch``, ``SOLD Mini``, ``*Reserviert* VW
+    Golf``, ``Golf (reserved)``."""
     found = (_BEFORE_TITLE.match(title), _SHOUTED_BEFORE_TITLE.match(title), _BEHIND_TITLE.search(title))
     said = {STATUS.exact(match[1]) for match in found if match}
     return next((status for status in ("sold", "reserved") if status in said), "")
 
 
 def fuel_beside_engine(text: str) -> str | None:
-    """``2.0 TDI (110 kW)`` under "engine" says the fuel too."""
+    """Read the fuel from ``2.0 TDI (110 kW)`` in an engine column."""
     return VOCABULARIES["fuel"].read(text)
 
 
 def power_beside_engine(text: str) -> int | None:
-    """``300.0HP 3.7L V6`` under "engine" says the power too."""
+    """Read the power from ``300.0HP 3.7L V6`` in an engine column."""
     says_power = quantities.has_power_unit(text) or quantities.has_polish_power(text)
     return quantities.read_power_kw(text) if says_power else None
 

@@ -1,4 +1,4 @@
-"""Colours: the plain one of the vocabulary, and beside it what the manufacturer calls it; no database."""
+"""Read colours: the colour of the vocabulary, and the manufacturer's name for it; no database."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from catalog.imports.vocabulary import (
 
 UNKNOWN_COLOUR = "not a known colour"
 NAME_LENGTH = 60
-# What cars are painted like: "Sapphire Black" is black, and "Emerald" alone is green. They are words of no search:
-# some of them are equipment lines too (Titanium).
+# Materials that name colours: "Sapphire Black" is black, and "Emerald" alone is green. The search does not know them,
+# because some are equipment lines too (Titanium).
 MATERIAL = Vocabulary(WORDS_BY_MEANING["colour_materials"])
 _YIELDING = phrases_of("yielding_colours")  # "Champagne Silver" is silver
 _HEAD_FIRST = phrases_of("colours_before_their_adjective")  # "Gris Platine"; elsewhere the noun comes last
@@ -54,11 +54,15 @@ def _colour_of_part(text: str) -> str:
     for match in (_SHADED.fullmatch(" ".join(words)), _COMPOUND.search(" ".join(words))):
         if match and (colour := COLOUR.exact(match[1])):
             return colour
-    return COLOUR.firstinside(text) or MATERIAL.firstinside(text) or ""
+    return COLOUR.first_inside(text) or MATERIAL.first_inside(text) or ""
 
 
 def read_colour(text: str) -> str:
-    """The plain colour of a cell, '' for several or another one. Raises Unreadable where it names none that we know."""
+    """Return the colour of a cell, "" for several colours or another one.
+
+    Raises:
+        Unreadable: Where it names no known colour.
+    """
     text = clean_text(text)
     colour = colour_of(text)
     if not colour and bare(text).replace(" ", "-") not in OTHER_WORDS | NO_COLOUR:
@@ -67,7 +71,8 @@ def read_colour(text: str) -> str:
 
 
 def manufacturer_colour_of(text: str) -> str:
-    """``Tornado Red``, ``Alpinweiß`` under "colour", more than a plain word for one; '' for ``Dark blue metallic``."""
+    """Return ``Tornado Red`` or ``Alpinweiß`` from a colour cell with more than a plain word; "" for ``Dark blue
+    metallic``."""
     text = " ".join(clean_text(text).split())
     if bare(text).replace(" ", "-") in OTHER_WORDS | NO_COLOUR or (not colour_of(text) and field_of_word(text)):
         return ""

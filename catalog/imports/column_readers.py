@@ -1,4 +1,4 @@
-"""Which function reads the cells of a column, in this file and with what an operator taught."""
+"""Choose the function that reads the cells of a column, by the file's conventions and the words an operator taught."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class ColumnReaders:
     """The readers of one file's columns.
 
     Args:
-        conventions: What bare numbers mean in the file.
+        conventions: The meaning of bare numbers in the file.
         this_year: The year in which it is read; ages and two-digit years count from it.
-        words: By field, what an operator taught: word -> value; of a model by its slugs.
+        words: By field, the words an operator taught: word -> value; of a model by its slugs.
         families: Fields that several columns claim.
     """
 
@@ -64,13 +64,14 @@ class ColumnReaders:
         )
 
     def of(self, column: Column) -> Callable[[str], Any]:
-        """How a column's cells are read; returns None or '' for unknown, raises Unreadable."""
+        """Return the reader of a column's cells; it returns None or "" for unknown, and raises Unreadable."""
         read = self._untaught(column)
         taught = self.words.get(column.field, {})
         return partial(read_taught, taught, read) if taught and column.field != "model" else read
 
     def _status_of_cell(self, text: str) -> str | None:
-        """The status that a whole cell names: what an operator taught, '' for nothing, goes before what we know."""
+        """Return the status that a whole cell names; a taught word ("" for nothing) takes precedence over known
+        ones."""
         taught = self.words.get("status", {}).get(bare(text)) if bare(text) else None
         return STATUS.exact(text) if taught is None else taught
 
@@ -92,7 +93,7 @@ class ColumnReaders:
         return partial(read_word, column.field)
 
     def _readers_in_units(self, column: Column) -> dict[str, Callable[[str], Any]]:
-        """By field, how cells are read that the column, the market or the year gives a meaning."""
+        """Return by field the readers that depend on the column's unit, the market or the year."""
         habits = self._conventions
         return {
             "year": partial(read_year, this_year=self._this_year),
@@ -111,13 +112,13 @@ class ColumnReaders:
         }
 
     def consumption_unit(self, unit: str) -> str:
-        """A bare "mpg" means the gallon of the market."""
+        """Return the unit of a column; a bare "mpg" means the gallon of the market."""
         habit = self._conventions.consumption_unit
         return habit if unit == "mpg" and habit == "mpg_us" else unit or habit
 
 
 def _by_bare_word(words: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    """What an operator taught, by the bare word; of a model by its slugs, as they are."""
+    """Return the taught words by their bare form; of a model by its slugs, unchanged."""
     return {
         name: {word if name == "model" else bare(word): value for word, value in taught.items()}
         for name, taught in words.items()
@@ -127,9 +128,10 @@ def _by_bare_word(words: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str,
 def remembering(
     read: Callable[[str], Any], *, is_text: bool = False, status_of_cell: Callable[[str], str | None] | None = None
 ) -> Read:
-    """Cells repeat: remember what each text meant. Bounded, so that a column of prose does not fill the memory.
+    """Cache the results of a reader by text, because cells repeat; bounded, because a column of prose would fill the
+    memory.
 
-    ``status_of_cell`` is asked first: "not available" says what has become of a car, and not that nothing is known.
+    ``status_of_cell`` is called first: "not available" is a status rather than a missing value.
     """
     known: dict[str, tuple[Any, str]] = {}
 
@@ -162,6 +164,6 @@ def _attempt(read: Callable[[str], Any], text: str) -> tuple[Any, str]:
 
 
 def read_taught(taught: Mapping[str, str], read: Callable[[str], Any], text: str) -> Any:
-    """A word that an operator said the meaning of means that; '' means that it says nothing."""
+    """Return the taught value of a word, "" where it was taught to mean nothing; otherwise read it."""
     value = taught.get(bare(text))
     return read(text) if value is None else value or None

@@ -1,8 +1,8 @@
-"""Columns whose cells say that they hold a status, where the heading alone means something else too.
+"""Columns that hold a status by their cells, where the heading alone is ambiguous.
 
-``Estado`` and ``Stav`` head the condition of a car or what became of it, and ``state`` a region: where at least half of
-the sample's different cells are statuses that we know, and none is a condition, it is the status, and an unknown one is
-not live. ``Status`` heads conditions too, and "new" is one where other cars of the sample are used.
+``Estado`` and ``Stav`` head the condition of a car or its status, and ``state`` a region. Where at least half of the
+sample's different cells are known statuses, and none is a condition, the column is the status, and unknown words in it
+are not live. ``Status`` heads conditions too; "new" is a condition where other cars of the sample are used.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from catalog.imports.headings import Column, says_condition, split_words
 from catalog.imports.money import currency_in
 from catalog.imports.vocabulary import STATUS, VOCABULARIES, bare, damage_of, is_missing
 
-SHORTEST_STATUS = 4  # letters: "on", "no" and "1" say anything
+SHORTEST_STATUS = 4  # letters; "on", "no" and "1" are ambiguous
 
 
 def with_status_columns(
     columns: Sequence[Column], sample: Sequence[Sequence[str]], pairs: Sequence[str] = ()
 ) -> tuple[Column, ...]:
-    """The same columns, those of them as the status whose cells say so; what an operator mapped (``pairs``) stays."""
+    """Return the columns, with those changed to the status whose cells say so; columns mapped by an operator
+    (``pairs``) stay."""
     chosen = {heading.strip() for heading in pairs}
     return tuple(
         column if column.heading.strip() in chosen
@@ -34,7 +35,7 @@ def with_status_columns(
 
 
 def _holds_money(column: Column, sample: Sequence[Sequence[str]]) -> bool:
-    """Hungarian ``Ár``, which without its accent is the year of Norway."""
+    """Whether the cells are prices: Hungarian ``Ár`` without its accent is the year in Norwegian."""
     said = [cells[column.index] for cells in sample if column.index < len(cells)]
     said = [cell for cell in said if not is_missing(cell)]
     return bool(said) and all(map(currency_in, said))
@@ -51,7 +52,7 @@ def _may_hold_status(column: Column) -> bool:
 
 
 def may_be_state(heading: str) -> bool:
-    """Whether the heading of a place may mean what became of a car: ``state``, which a town is not."""
+    """Whether the heading of a place may also mean a status: ``state``."""
     return split_words(heading).split()[-1:] == ["state"]
 
 
@@ -60,12 +61,12 @@ def _holds_statuses(column: Column, sample: Sequence[Sequence[str]]) -> bool:
     said = {bare(cell) for cell in cells if not is_missing(cell)}
     others = [text for text in said if not is_status(text)]
     if column.field == "place" and others:
-        return False  # of a region and a status, neither is the rule
+        return False  # as many regions as statuses
     if any(VOCABULARIES["condition"].read(text) or damage_of(text) for text in others):
         return False
     return bool(said) and 2 * len(others) <= len(said)
 
 
 def is_status(text: str) -> bool:
-    """Whether a whole cell is a word of the trade for a status, and for no condition."""
+    """Whether a whole cell is a word for a status, and not for a condition."""
     return len(text) >= SHORTEST_STATUS and bool(STATUS.exact(text)) and not VOCABULARIES["condition"].exact(text)

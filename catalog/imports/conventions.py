@@ -1,4 +1,4 @@
-"""What a bare number means in one file: its currency and units, by the operator, the file and the market."""
+"""The meaning of bare numbers in one file: its currency and units, from the operator, the file and the market."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADINGS_BY_CURRENCY = {  # bare headings that one country's language has
     "CZK": frozenset(["prevodovka", "najeto", "karoserie", "palivo", "rok vyroby", "znacka", "barva"]),
     "RUB": frozenset(bare(word) for word in ("Пробег", "КПП", "Год выпуска", "Коробка", "Топливо", "Марка", "Цена")),
 }
-# Two of these say that prices are in euros, unless the language is spoken in the marketplace's own country too.
+# Two of these mean that prices are in euros, unless the language is spoken in the marketplace's own country too.
 _EURO_HEADINGS = frozenset(
     bare(word)
     for words in (
@@ -42,7 +42,7 @@ _ALSO_SPEAK_THEM = frozenset([
 
 @dataclass(frozen=True)
 class Conventions:
-    """What a number means where neither its cell nor its heading says: the habits of a file or market."""
+    """Units and currency of numbers where neither the cell nor the heading names them."""
 
     currency: str
     distance_unit: str = "km"
@@ -64,7 +64,7 @@ def find_conventions(
     named: NamedMapping | None = None,
     vat: str = "",
 ) -> Conventions:
-    """Settle units and currency: what the operator said, then what the file shows, then the market's habit."""
+    """Decide units and currency: by the operator, then by the file, then by the market."""
     named = named or NamedMapping()
     assumptions = []
     money = currency or named.currency or _currency_shown(columns, sample)
@@ -92,7 +92,7 @@ def find_conventions(
 
 
 def _assumed_power(unit: str) -> str:
-    """What is said of a power without a unit, by the unit that the marketplace names, or ''."""
+    """Return the note on powers without a unit, by the unit of the marketplace, or ""."""
     if unit != "kw":
         return "a power without a unit is read as horsepower; say --map COLUMN=power_kw if it is kilowatts"
     return (
@@ -102,7 +102,7 @@ def _assumed_power(unit: str) -> str:
 
 
 def _currency_of_language(columns: Sequence[Column], market_currency: str) -> str:
-    """The currency of the country whose language the headings are in; '' where that is open."""
+    """Return the currency of the country whose language the headings are in; "" where it is ambiguous."""
     if any(column.unit == "mil" for column in columns):
         return "SEK"
     headings = {bare(column.heading) for column in columns}
@@ -115,7 +115,7 @@ def _currency_of_language(columns: Sequence[Column], market_currency: str) -> st
 
 
 def _currency_shown(columns: Sequence[Column], sample: Sequence[Sequence[str]]) -> str:
-    """The currency of the price column's heading or cells; other headings' (``tax(£)``) only after those."""
+    """Return the currency of the price column's heading or cells; other headings (``tax(£)``) come after those."""
     prices = [column for column in columns if column.field == "price"]
     for column in prices:
         if column.currency:
@@ -134,13 +134,14 @@ def _currency_shown(columns: Sequence[Column], sample: Sequence[Sequence[str]]) 
 
 
 def _distance_unit(columns: Sequence[Column], currency: str, market_distance: str = "") -> tuple[str, str]:
-    """(unit, what was assumed): miles where the file also counts miles per gallon, else by the currency's market.
+    """Return the unit and the assumption made: miles where the file counts miles per gallon, else by the currency's
+    market.
 
-    ``market_distance``: "mi" or "km" where the file's market is our own; '' elsewhere.
+    ``market_distance``: "mi" or "km" where the file's market is our own; "" elsewhere.
     """
     unmarked = [column for column in columns if column.field == "mileage" and not column.unit]
     if any(column.field == "mileage_unit" for column in columns):
-        unmarked = []  # each row says it
+        unmarked = []  # each row has a unit
     miles = any(column.field == "consumption" and column.unit.startswith("mpg") for column in columns)
     custom = "mi" if currency in MILES_MARKETS else "km"
     unit = "mi" if miles else market_distance or custom

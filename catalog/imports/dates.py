@@ -1,4 +1,4 @@
-"""Years, months and moments as people write them: plates, serial numbers of spreadsheets, names of months."""
+"""Read years, months and times: number plates, serial numbers of spreadsheets, names of months."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MONTH_AND_YEAR = re.compile(r"^(?:\d{1,2}[./-])?(?:\d{1,2}|[^\W\d_]{3,9}\.?)[./
 
 
 def read_year(text: str, this_year: int) -> int:
-    """``2018``, ``03/2018``, ``2018-03-01``, ``Mar-18``, ``2018.0`` -> the year, up to the next one."""
+    """Read ``2018``, ``03/2018``, ``2018-03-01``, ``Mar-18``, ``2018.0`` as a year, at most the next one."""
     plain = plain_text(text)
     years = {int(year) for year in _LONG_YEAR.findall(plain)}
     if not years and re.fullmatch(r"[12][.,]\d{3}", plain):
@@ -49,7 +49,7 @@ _DAY_ZERO = date(1899, 12, 30)
 
 
 def _year_of_plate(text: str, this_year: int) -> int | None:
-    """``AB18 CDE``, ``18 plate``, ``68-reg`` -> the year of a British plate (51 to 99: issued in September)."""
+    """Read ``AB18 CDE``, ``18 plate``, ``68-reg`` as the year of a British plate (51 to 99: issued in September)."""
     if match := _PLATE.match(text) or _PLATE_CODE.match(text):
         code = int(match[1] or match[match.lastindex or 1])
         year = 2000 + code % 50
@@ -61,7 +61,7 @@ def _year_of_plate(text: str, this_year: int) -> int | None:
 
 
 def _year_of_serial(text: str, this_year: int) -> int | None:
-    """``43160``, which is a date that a spreadsheet has written as its number of days."""
+    """Read ``43160``, a date that a spreadsheet has written as its number of days."""
     digits = text.removesuffix(".0")
     if not (digits.isdecimal() and len(digits) == 5 and int(digits) in _SERIAL_DAYS):
         return None
@@ -94,10 +94,10 @@ _NAMED_MONTH = re.compile(r"(?:\d{1,2}\W{1,2})?([^\W\d_]{3,12})\W{0,3}(?:de |of 
 
 
 def read_month(text: str, this_year: int = 9999, *, month_first: bool = False) -> int | None:
-    """``03/2018``, ``2018-03-12``, ``Mar-18``, ``März 2018``, ``43171`` -> 201803; None where no month is said.
+    """Read ``03/2018``, ``2018-03-12``, ``Mar-18``, ``März 2018``, ``43171`` as 201803; None where there is no month.
 
-    Of two numbers before a year the day is the one that can be no month; where both can, the month stands second, and
-    with ``month_first`` first, as in the United States.
+    Of two numbers before a year, one above 12 is the day; where both may be the month, it is the second, or with
+    ``month_first`` the first, as in the United States.
     """
     plain = plain_text(text).removesuffix(" 00:00:00").strip()
     plain = re.sub(r"(?<=\d)[T ]\d{1,2}:\d{2}.*$", "", plain)
@@ -123,7 +123,7 @@ def _numeric_month(text: str, month_first: bool) -> tuple[int, int] | None:
 
 
 def day_and_month(first: int, second: int, month_first: bool) -> tuple[int, int]:
-    """Two numbers before a year: what can be no month is the day."""
+    """Order two numbers before a year: one above 12 is the day."""
     if (month_first and first <= 12) or second > 12:
         return second, first
     return first, second
@@ -136,7 +136,7 @@ def _named_month(text: str) -> tuple[int, int] | None:
 
 
 def month_named(word: str) -> int | None:
-    """``Mar``, ``März``, ``kwiecień`` -> its number; None for a word that names no month."""
+    """Return the number of ``Mar``, ``März``, ``kwiecień``; None for a word that is no month."""
     plain = bare(word)
     names = ((name, number) for number, names in enumerate(_MONTHS, start=1) for name in names.split())
     fitting = [(len(name), number) for name, number in names if plain.startswith(name)]
@@ -152,7 +152,7 @@ def _month_of_serial(text: str) -> tuple[int, int] | None:
 
 
 def read_month_of_year(text: str) -> int | None:
-    """``3``, ``03``, ``März`` -> 3; None for 0, with which some forms say that it is not known."""
+    """Read ``3``, ``03``, ``März`` as 3; None for 0, which some forms write for unknown."""
     if (number := month_named(text)) is not None:
         return number
     plain = plain_text(text).removesuffix(".0")
@@ -165,9 +165,9 @@ _EARLIEST_POST = 1995  # before it there was no web to post on
 
 
 def read_moment(text: str, this_year: int = 9998, *, month_first: bool = False) -> datetime:
-    """``2026-11-20T10:00:00Z``, ``20.11.2026 10:00``, ``46346``, Unix seconds -> the time, in UTC without a zone.
+    """Read ``2026-11-20T10:00:00Z``, ``20.11.2026 10:00``, ``46346`` or Unix seconds as a time in UTC without a zone.
 
-    ``month_first``: of 3/4/2026 the first number is the month, as in the United States.
+    ``month_first``: the first number of 3/4/2026 is the month, as in the United States.
     """
     plain = plain_text(text)
     moment = _iso_moment(plain) or _written_moment(plain, month_first) or _counted_moment(plain)
@@ -207,7 +207,7 @@ def _written_moment(text: str, month_first: bool) -> datetime | None:
 
 
 def _counted_moment(text: str) -> datetime | None:
-    """A spreadsheet's count of days, or a computer's of seconds or milliseconds."""
+    """Read a spreadsheet's count of days, or a count of seconds or milliseconds."""
     digits = text.split(".", maxsplit=1)[0]
     if not digits.isdecimal():
         return None

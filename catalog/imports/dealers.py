@@ -1,7 +1,7 @@
-"""Who a dealer is, whatever file names them: keys of the name with the place, telephone, VAT id or domain beside it.
+"""Keys that identify a dealer across sources: the name together with the town, telephone, VAT id or domain.
 
-Sources give dealers numbers of their own; these keys are what two sources have in common. Only dealers have them: a
-private seller's name and town are those of many people.
+Each source has its own ids of dealers; these keys are common to all. Only dealers have them: a private seller's name
+and town are those of many people.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _PLAIN_DOMAINS = PLAIN_WORDS["shared_domains"]  # where many dealers have a page
 
 
 def keys_of(row: ListingRow) -> tuple[str, ...]:
-    """The keys of the dealer of a row, the surest first; none for private sellers and where no name is given."""
+    """Return the keys of the dealer of a row, the most reliable first; none for private sellers and rows without a
+    name."""
     if row.seller_kind == "private" or not row.seller_name:
         return ()
     return keys_of_dealer(row.seller_name, row.place, row.seller_phone, row.seller_vat, row.seller_url)
@@ -44,7 +45,7 @@ def keys_of_dealer(name: str, place: str, phone: str = "", vat: str = "", addres
 
 
 def plain_name(name: str) -> str:
-    """``Autohaus Müller GmbH & Co. KG`` -> ``autohaus-muller``."""
+    """Normalise ``Autohaus Müller GmbH & Co. KG`` to ``autohaus-muller``."""
     words = slug_of(
         re.sub(r"\b(?:s\.? ?r\.? ?o|d\.? ?o\.? ?o|e\. ?k|sp\.? ?z ?o\.? ?o)\b\.?", " ", name.casefold())
     ).split("-")
@@ -53,26 +54,26 @@ def plain_name(name: str) -> str:
 
 
 def plain_place(place: str) -> str:
-    """``10115 Berlin (Mitte)`` -> ``berlin``: without numbers, and what stands in brackets or behind a comma."""
+    """Normalise ``10115 Berlin (Mitte)`` to ``berlin``: without numbers, brackets and what follows a comma."""
     town = re.split(r"[(,;/]", place)[0]
     return slug_of(re.sub(r"\b\S*\d\S*\b", " ", town))
 
 
 def plain_phone(phone: str) -> str:
-    """The last digits of the first number: ``+49 (0)30 1234567`` and ``030/1234567`` are one."""
+    """Return the last digits of the first number: equal for ``+49 (0)30 1234567`` and ``030/1234567``."""
     first = re.split(r"[;|]|,(?=\s*[+0(])", phone)[0].replace("(0)", "")
     digits = re.sub(r"\D", "", first)
     return digits[-PHONE_DIGITS:] if len(digits) >= PHONE_DIGITS else ""
 
 
 def plain_vat(vat: str) -> str:
-    """``DE 123 456 789`` -> ``de123456789``; the country's letters are part of it where they are written."""
+    """Normalise ``DE 123 456 789`` to ``de123456789``; the country's letters are kept where they are written."""
     plain = re.sub(r"[^0-9a-z]", "", vat.casefold())
     return plain if sum(letter.isdigit() for letter in plain) >= 7 else ""
 
 
 def domain_of(address: str) -> str:
-    """``https://www.autohaus-x.de/stock`` and ``info@autohaus-x.de`` -> ``autohaus-x.de``."""
+    """Return ``autohaus-x.de`` for ``https://www.autohaus-x.de/stock`` and ``info@autohaus-x.de``."""
     host = re.sub(r"^(?:[a-z]+:)?//", "", address.strip().casefold())
     host = re.split(r"[/?#:\s]", host)[0].rpartition("@")[2].removeprefix("www.")
     is_domain = bool(re.fullmatch(r"[\w-]+(?:\.[\w-]+)+", host)) and not host.replace(".", "").isdigit()

@@ -1,7 +1,7 @@
-"""Open a file of rows, whatever its dialect: compression, encoding, separator, quotes and header row; no database.
+"""Open a text table in any dialect: compression, encoding, separator, quotes and header row; no database.
 
-``open_rows`` looks at the beginning of the file, decides, and then streams: no more of the file is in memory than one
-record. What real files get wrong is mended here or handed on as a broken record, so that one bad line costs one row.
+``open_rows`` decides by the beginning of the file, and then streams: only one record is in memory at a time. Common
+faults are repaired here or passed on as a broken record, so that one bad line costs one row.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SAMPLE_BYTES = 256 * 1024
 SAMPLE_BLOCK_BYTES = 1024
 SAMPLE_RECORDS = 100
 HEADER_WITHIN_RECORDS = 40  # titles and notes above the header
-MIN_FIELDS = 2  # a header names at least so many things we know
+MIN_FIELDS = 2  # fields that a header names at least
 DELIMITERS = (",", ";", "\t", "|", "^")
 DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
-MAX_CONTROL_SHARE = 0.05  # more control characters than that, and it is not text
+MAX_CONTROL_SHARE = 0.05  # share of control characters above which a file is not text
 
-_BOMS = (  # UTF-32 before UTF-16: its little-endian mark begins with the other's
+_BOMS = (  # UTF-32 before UTF-16, whose little-endian mark is a prefix of UTF-32's
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -65,7 +65,7 @@ TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, OSError, zi
 
 
 def _windows_bytes(error: UnicodeError) -> tuple[str, int]:
-    """Bytes that are not UTF-8 are read as Windows-1252, so that mixed files keep both kinds of umlaut."""
+    """Decode bytes that are not UTF-8 as Windows-1252, so that mixed files keep both kinds of umlaut."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     bad = error.object[error.start : error.end]
@@ -78,18 +78,18 @@ codecs.register_error("forecourt.windows", _windows_bytes)
 class KnowsHeadings(Protocol):
     @property
     def is_by_position(self) -> bool:
-        """Whether columns are known by their place (``#1``), since the file has no header."""
+        """Whether columns are named by their position (``#1``), because the file has no header."""
 
     def score(self, headings: Sequence[str]) -> int:
-        """How many different things a row of cells names, were it the header."""
+        """Count the different fields that a row of cells would name as a header."""
 
     def hints(self, headings: Sequence[str], sample: Sequence[Sequence[str]] = ()) -> list[str]:
-        """What headings that were not recognised may have meant, by their words and by the values below them."""
+        """Suggest meanings for headings that were not recognised, by their words and by the values below them."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record after the header; ``number`` 1 is the first. ``broken`` says why there are no cells."""
+    """One record after the header; ``number`` 1 is the first. ``broken`` is the reason why there are no cells."""
 
     number: int
     cells: list[str]
@@ -98,7 +98,7 @@ class Record:
 
 @dataclass
 class RowFile:
-    """An open file of rows: iterate it once. ``position`` of ``size`` bytes says how far it has been read."""
+    """An open text table, iterated once. ``position`` out of ``size`` bytes have been read."""
 
     path: Path
     dialect: Dialect
@@ -120,7 +120,11 @@ class RowFile:
         self._stack.close()
 
     def __iter__(self) -> Iterator[Record]:
-        """The records after the header. Raises FileRefused when the file breaks off (a truncated archive)."""
+        """Yield the records after the header.
+
+        Raises:
+            FileRefused: When the file ends too early (a truncated archive).
+        """
         number = 0
         records = Records(self._lines, self.dialect, len(self.headings), self.sample)
         try:
@@ -137,8 +141,8 @@ def open_rows(path: Path, knows: KnowsHeadings, *, delimiter: str = "", encoding
     """Open a file and find its dialect and header.
 
     Raises:
-        FileRefused: It is missing, unreadable, empty, or not a table of text.
-        HeaderRefused: No row near its beginning names at least two things we know.
+        FileRefused: It is missing, unreadable, empty, or not a text table.
+        HeaderRefused: No row near its beginning names at least two fields.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_CHARACTERS))
     delimiter = DELIMITER_NAMES.get(delimiter.casefold(), delimiter)
@@ -177,7 +181,7 @@ def opened(path: Path) -> IO[bytes]:
 
 
 def _compression(raw: IO[bytes], path: Path) -> str:
-    """By the file's first bytes, not by its name."""
+    """Detect compression by the file's first bytes rather than its name."""
     start = raw.read(16)
     raw.seek(0)
     if not start:
@@ -228,7 +232,7 @@ def _only_member(raw: IO[bytes], path: Path) -> IO[bytes]:
 
 
 def _head(raw: IO[bytes], compression: str, path: Path) -> bytes:
-    """The first bytes of the content. A small archive that breaks off gives what it can; the rest fails later."""
+    """Return the first bytes of the content. A truncated archive returns what it has; reading the rest fails later."""
     blocks: list[bytes] = []
     try:
         source = unpacked(raw, compression, path)
@@ -244,7 +248,7 @@ def _head(raw: IO[bytes], compression: str, path: Path) -> bytes:
 
 
 def encoding_of(head: bytes, asked: str, path: Path) -> tuple[str, str, str]:
-    """(codec, error handler, name for people)."""
+    """Return the codec, the error handler, and a name to show."""
     if asked:
         try:
             name = codecs.lookup(asked).name
@@ -264,7 +268,7 @@ def encoding_of(head: bytes, asked: str, path: Path) -> tuple[str, str, str]:
 
 
 def _unmarked_codec(head: bytes) -> str:
-    """UTF-8 unless more bytes contradict it than bear it out; then what the letters say."""
+    """Return UTF-8 unless more bytes contradict it than confirm it; then guess by the letters."""
     text = codecs.getincrementaldecoder("utf-8")("replace").decode(head)
     n_bad = text.count("\ufffd")
     n_good = sum(1 for letter in text if letter > "\x7f") - n_bad
@@ -272,7 +276,7 @@ def _unmarked_codec(head: bytes) -> str:
 
 
 def _unmarked_utf16(head: bytes) -> str:
-    """Western text in UTF-16 has a zero in every other byte; stray NUL bytes are far rarer."""
+    """Detect UTF-16 by the zero in every other byte of western text; stray NUL bytes are far rarer."""
     even, odd = head[0:4096:2].count(0), head[1:4096:2].count(0)
     half = len(head[:4096]) // 2
     if half and odd > 0.7 * half > 7 * even:
@@ -297,7 +301,8 @@ def _refuse_binary(text: str, path: Path) -> None:
 def _sniff(
     text: str, knows: KnowsHeadings, path: Path, encoding: str, compression: str, delimiter: str
 ) -> tuple[Dialect, list[str], list[list[str]]]:
-    """Try each separator and take the one under which a header shows the most fields; then the most cells agree."""
+    """Choose the separator under which a header names the most fields; among equals, the one with the most equal row
+    lengths."""
     text = text.replace("\x00", "")
     lines = io.StringIO(text, newline="").readlines()
     if len(text) >= SAMPLE_BYTES // 4 and len(lines) > 1:
@@ -331,7 +336,7 @@ def _quoting(text: str, lines: list[str], delimiter: str) -> tuple[str, str | No
 
 
 def _separator_line(lines: list[str]) -> tuple[int, str]:
-    """Excel's ``sep=;`` above the header: (lines to skip, separator)."""
+    """Find Excel's ``sep=;`` above the header; returns the lines to skip and the separator."""
     first = lines[0].strip().strip('"') if lines else ""
     if first.casefold().startswith("sep=") and len(first) <= 5:
         return 1, first[4:] or "\t"
@@ -339,19 +344,20 @@ def _separator_line(lines: list[str]) -> tuple[int, str]:
 
 
 def _quotechar(lines: list[str], delimiter: str) -> str:
-    """Single quotes only where cells are plainly wrapped in them."""
+    """Return single quotes only where cells are clearly wrapped in them."""
     wrapped = sum(line.lstrip().startswith("'") and f"'{delimiter}'" in line for line in lines[:20])
     return "'" if wrapped > min(len(lines), 20) // 2 else '"'
 
 
 def _escapechar(text: str) -> str | None:
-    """Databases dump a quote within quotes as ``\\"``; everywhere else a backslash is only a backslash."""
+    r"""Detect the ``\"`` that databases write within quotes; otherwise a backslash has no meaning."""
     return "\\" if '\\"' in text and not any(f'\\"{mark}' in text for mark in (*DELIMITERS, "\n", "\r")) else None
 
 
 @dataclass(frozen=True)
 class _Header:
-    """The likeliest header under one dialect; ``score``: fields it names, share of rows as long as it, cells."""
+    """The most likely header under one dialect; ``score``: number of fields, share of rows of its length, number of
+    cells."""
 
     score: tuple[int, float, int]
     dialect: Dialect
@@ -383,7 +389,7 @@ def _best_header(lines: list[str], dialect: Dialect, knows: KnowsHeadings) -> _H
 
 
 def _without_header(sample: list[list[str]], dialect: Dialect, knows: KnowsHeadings) -> _Header:
-    """Columns are called ``#1``, ``#2`` and so on, as many as most records have."""
+    """Name the columns ``#1``, ``#2`` and so on, as many as most records have."""
     n_columns = Counter(map(len, sample)).most_common(1)[0][0] if sample else 0
     agreeing = sum(len(cells) == n_columns for cells in sample) / (len(sample) or 1)
     headings = numbered(n_columns)
@@ -395,7 +401,7 @@ def numbered(n_columns: int) -> list[str]:
 
 
 def without_empty_end(headings: list[str], sample: list[list[str]]) -> list[str]:
-    """Without the nameless columns at the end that no row of the sample fills: separators at the ends of lines."""
+    """Drop columns at the end without a heading that no row of the sample fills: separators at the ends of lines."""
     n_columns = len(headings)
     while n_columns and not headings[n_columns - 1].strip():
         if any(len(cells) >= n_columns and cells[n_columns - 1].strip() for cells in sample):

@@ -1,7 +1,7 @@
-"""Feeds: files of one supplier that come again and again, fetched by beat or by hand, and what is wrong with them.
+"""Feeds: files that one supplier sends regularly, fetched by beat or on demand; their runs and their problems.
 
-A run of a feed is an import whose file a worker fetches first. A file that has not changed is not read again: its cars
-count as seen. ``troubles`` says from the last runs alone what an operator has to look at, so nothing has to be cleared.
+A run of a feed is an import whose file a worker fetches first. An unchanged file is not read again; its cars count as
+seen. ``troubles`` is computed from the last runs, so an operator has nothing to reset.
 """
 
 from __future__ import annotations
@@ -38,16 +38,20 @@ from web.seals import unseal
 logger = logging.getLogger(__name__)
 
 Status = ImportRun.Status
-SHRINKS_BELOW = 0.7  # of the rows of the run before
-RECENT_RUNS = 20  # what is wrong follows from these
-LATE_AFTER = 2.5  # times the interval in which a file was to come
+SHRINKS_BELOW = 0.7  # share of the rows of the previous run
+RECENT_RUNS = 20  # runs from which problems are computed
+LATE_AFTER = 2.5  # intervals without a file
 FETCHED = (Feed.Origin.URL, Feed.Origin.SFTP, Feed.Origin.FOLDER)
 READ = Q(status=Status.DONE) & ~Q(options__has_key="is_unmodified")
 
 
 # --- Runs ------------------------------------------------------------------------------------------------------------
 def feed_named(name: str) -> Feed:
-    """Raises FeedRefused, with the names there are."""
+    """Return the feed of a name.
+
+    Raises:
+        FeedRefused: If there is none; the message lists the names.
+    """
     feed = Feed.objects.filter(name__iexact=name).first()
     if feed is None:
         known = ", ".join(Feed.objects.values_list("name", flat=True)[:20])
@@ -64,14 +68,15 @@ def queue_feed(
     feed: Feed, *, upload: UploadedFile | None = None, started_by: User | None = None, is_dry_run: bool = False,
     hand_over: bool = True,
 ) -> ImportRun:  # fmt: skip
-    """A queued run of a feed, of an uploaded file or of the one to be fetched; ``hand_over`` enqueues it on commit.
+    """Queue a run of a feed, of an uploaded file or of the one to be fetched; ``hand_over`` enqueues it on commit.
 
-    Raises FeedRefused where there is nothing to fetch, or a run of the feed is under way.
+    Raises:
+        FeedRefused: Where there is nothing to fetch, or a run of the feed is queued or running.
     """
     if upload is None and feed.origin not in FETCHED:
         raise FeedRefused(f"The files of “{feed.name}” are uploaded: upload one.")
     with transaction.atomic():
-        Feed.objects.select_for_update().get(pk=feed.pk)  # of two who start it at once the second finds the first
+        Feed.objects.select_for_update().get(pk=feed.pk)  # of two concurrent starts the second sees the first run
         if upload is None and feed.runs.unfinished().exists():
             raise FeedRefused(f"“{feed.name}” is being imported already.")
         options = options_of_feed(feed, is_dry_run=is_dry_run)
@@ -91,9 +96,9 @@ def queue_feed(
 
 
 def queue_due_feeds(now: datetime) -> list[ImportRun]:
-    """Queue the feeds whose time has come; the next time counts from now, so that none runs twice after an outage.
+    """Queue the feeds that are due; the next time counts from now, so that none runs twice after an outage.
 
-    A profile that cannot be read, as an earlier release may have stored one, costs its own run and no other.
+    A profile that cannot be read, as an earlier release may have stored one, fails its own run only.
     """
     runs = []
     due = Feed.objects.filter(is_enabled=True, origin__in=FETCHED, next_run_at__lte=now)
@@ -110,7 +115,7 @@ def queue_due_feeds(now: datetime) -> list[ImportRun]:
 
 
 def _queued_or_failed(feed: Feed, now: datetime) -> list[ImportRun]:
-    """The queued run of a feed; nothing, and a run that says why it failed, where the profile is at fault."""
+    """Queue a run of a feed; where the profile is invalid, store a failed run with the reason and return nothing."""
     try:
         with transaction.atomic():
             return [queue_feed(feed)]
@@ -128,11 +133,12 @@ def _queued_or_failed(feed: Feed, now: datetime) -> list[ImportRun]:
 
 # --- Fetching --------------------------------------------------------------------------------------------------------
 def fetch_file(run: ImportRun) -> bool:
-    """Fetch the file of a feed's run and keep it as its upload; False where it is the one that was read last.
+    """Fetch the file of a feed's run and store it as its upload; False where it is the same as last time.
 
     A dry run reads it in any case.
 
-    Raises FileRefused with the reason when it cannot be had.
+    Raises:
+        FileRefused: When it cannot be fetched; the message is the reason.
     """
     feed = run.feed
     if feed is None:
@@ -159,7 +165,7 @@ class _Version:
 
 
 def _fetch_to(feed: Feed, target: Path, *, is_known: bool) -> _Version:
-    """Write the file of a feed; ``is_known`` allows the answer that it is the one of last time."""
+    """Write the file of a feed to ``target``; ``is_known`` allows the server to answer that it has not changed."""
     if feed.origin == Feed.Origin.FOLDER:
         return _copy_newest(feed, target, is_known=is_known)
     try:
@@ -184,7 +190,7 @@ def _fetch_by_http(feed: Feed, target: Path, *, is_known: bool) -> Fetched:
 
 
 def _fetch_by_sftp(feed: Feed, target: Path, *, is_known: bool) -> Fetched:
-    from web.sftp import SftpSource, fetch_sftp  # its library is large, and only fetching by SFTP needs it
+    from web.sftp import SftpSource, fetch_sftp  # here, because its library is large and rarely needed
 
     source = SftpSource(
         address=feed.address,
@@ -210,7 +216,11 @@ def _copy_newest(feed: Feed, target: Path, *, is_known: bool) -> _Version:
 
 
 def newest_file(pattern: str) -> Path:
-    """The newest file of a pattern below IMPORT_FOLDER. Raises FileRefused; nothing outside that folder is read."""
+    """Return the newest file of a pattern below IMPORT_FOLDER; nothing outside that folder is read.
+
+    Raises:
+        FileRefused: Where there is none.
+    """
     if not settings.IMPORT_FOLDER:
         raise FileRefused("No folder may be read: set IMPORT_FOLDER.")
     root = Path(settings.IMPORT_FOLDER).resolve()
@@ -230,7 +240,7 @@ def _max_bytes() -> int:
 
 
 def note_version(run: ImportRun) -> None:
-    """What a feed's file was, once all of it is stored: only then may the next fetch ask whether it is another."""
+    """Store the version of a feed's file once all of it is stored; only then may the next fetch compare with it."""
     version = run.options.get("version")
     if run.feed_id and version and run.status == Status.DONE and not run.is_dry_run:
         Feed.objects.filter(pk=run.feed_id).update(**version)
@@ -238,7 +248,7 @@ def note_version(run: ImportRun) -> None:
 
 @transaction.atomic
 def see_again(run: ImportRun) -> None:
-    """The file is the one that was read last: what it has was seen again, and nothing is missing that was not then."""
+    """Count the cars of an unchanged file as seen; those missing before are missing again."""
     last = _last_done(run.feed) if run.feed else None
     run.seen_at = run.seen_at or timezone.now()
     if last is None or last.seen_at is None:
@@ -252,7 +262,7 @@ def see_again(run: ImportRun) -> None:
 
 
 def _is_last_fetched(feed: Feed) -> bool:
-    """Whether the last delivery is the file whose version is known, and not one that was uploaded since."""
+    """Whether the last run read the file whose version is stored, and no file was uploaded since."""
     last = _last_done(feed)
     return last is not None and last.is_fetched
 
@@ -264,14 +274,14 @@ def _last_done(feed: Feed) -> ImportRun | None:
 # --- What is wrong ---------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Trouble:
-    """``kind`` is failed, shrunk, waiting or late; ``said`` is a sentence for an operator."""
+    """A problem of a feed. ``kind`` is failed, shrunk, waiting or late; ``said`` is a sentence for an operator."""
 
     kind: str
     said: str
 
 
 def with_recent_runs(feeds: QuerySet[Feed]) -> QuerySet[Feed]:
-    """Preloads what ``recent_runs`` and ``last_read`` answer, in a query each for all of them."""
+    """Preload the results of ``recent_runs`` and ``last_read``, by one query each for all feeds."""
     runs = ImportRun.objects.filter(is_dry_run=False).order_by("-created_at")
     return feeds.prefetch_related(
         Prefetch("runs", runs[:RECENT_RUNS], to_attr="preloaded_runs"),
@@ -280,7 +290,7 @@ def with_recent_runs(feeds: QuerySet[Feed]) -> QuerySet[Feed]:
 
 
 def last_read(feed: Feed) -> list[ImportRun]:
-    """The last two runs that read a file to its end; a file that was the one of last time says nothing new."""
+    """Return the last two runs that read a file to its end; runs of an unchanged file do not count."""
     preloaded: list[ImportRun] | None = getattr(feed, "preloaded_read", None)
     if preloaded is not None:
         return preloaded
@@ -288,7 +298,7 @@ def last_read(feed: Feed) -> list[ImportRun]:
 
 
 def recent_runs(feed: Feed) -> list[ImportRun]:
-    """The last runs that were not only tried, the newest first."""
+    """Return the last runs that were no dry runs, newest first."""
     preloaded: list[ImportRun] | None = getattr(feed, "preloaded_runs", None)
     if preloaded is not None:
         return preloaded
@@ -296,7 +306,7 @@ def recent_runs(feed: Feed) -> list[ImportRun]:
 
 
 def troubles(feed: Feed, now: datetime) -> list[Trouble]:
-    """What an operator has to look at; empty where all is well. Follows from the runs alone."""
+    """Return the problems of a feed that need an operator; empty where there are none."""
     runs = [run for run in recent_runs(feed) if not run.is_unfinished]
     done = [run for run in runs if run.status == Status.DONE]
     found = []
@@ -318,9 +328,9 @@ def feeds_in_trouble(now: datetime) -> list[tuple[Feed, list[Trouble]]]:
 
 
 def send_alerts(now: datetime) -> int:
-    """Write once about each new trouble of a feed, to the address its profile names; how many mails were sent.
+    """Send one mail about each new problem of a feed, to the address of its profile; returns how many were sent.
 
-    An address that is refused keeps no other mail back; it is tried again next time.
+    A refused address does not stop the other mails; it is tried again next time.
     """
     n_sent = 0
     for feed in with_recent_runs(Feed.objects.exclude(alert_email="")):

@@ -1,8 +1,8 @@
-"""Cars of a source that a row belongs to although it is known by another id or fingerprint: found by their facts.
+"""Find the listing of a row that is known by another id or fingerprint, by the car's attributes.
 
-A row without an id is known by all that it says. A later release reads more of it, or a supplier adds a column, and
-every car of the file would be another one: a complete delivery would end them all and put the same ones on sale again,
-without their buyers' events. So what no row has claimed yet is looked through for a car of the same facts.
+A row without an id is identified by all its values. When a later release reads more of them, or a supplier adds a
+column, each car would get another identity: a complete file would end all listings and create the same cars again,
+without their buyers' events. So listings that no row has claimed are compared by their attributes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from django.db import connection, transaction
 from catalog.attributes import CATEGORIES, NUMBERS
 from catalog.imports.vocabulary import COLOUR
 
-ROUNDS = 50  # of cars that share all facts, as new ones of a dealer may, each round finds one
-CARS_OF_A_CLUE = 100  # more than so many cannot be held against each row in reasonable time
-LONG_TEXT = 80  # characters; a shorter description may be a dealer's phrase for all cars
+ROUNDS = 50  # each round finds one of several cars with equal attributes, such as a dealer's new ones
+CARS_OF_A_CLUE = 100  # comparing more cars with each row would take too long
+LONG_TEXT = 80  # characters; a shorter description may be the same for all cars of a dealer
 
 # ruff: noqa: S608 -- the statements are put together from this module's own column names, never from a file's
 CREATE = """
@@ -25,7 +25,7 @@ CREATE TEMP TABLE import_clue (clue text NOT NULL, listing_id bigint NOT NULL);
 CREATE INDEX ON import_clue (clue);
 """
 DROP = "DROP TABLE IF EXISTS pg_temp.import_clue"
-# A clue is what two cars of one source rarely share. Whether they are one is then asked of all the facts.
+# A clue is a value that two cars of one source rarely share; candidates are then compared by all attributes.
 CLUES = f"""(VALUES
     ('odometer/' || {{0}}.mileage_km || '/' || {{0}}.year),
     ('odometer/' || {{0}}.mileage_km || '/price/' || trim_scale({{0}}.price)),
@@ -33,15 +33,15 @@ CLUES = f"""(VALUES
     ('title/' || md5(nullif({{1}}, '')) || '/' || trim_scale({{0}}.price)),
     ('text/' || CASE WHEN length({{0}}.description) >= {LONG_TEXT} THEN md5({{0}}.description) END)
 ) AS of (clue)"""
-TITLE = "coalesce(nullif(r.title, ''), r.built_title)"  # as a listing has it that was made of the row
-# Cars that have no id of their source, or had their VIN for one, and that this delivery has not had yet.
+TITLE = "coalesce(nullif(r.title, ''), r.built_title)"  # the title of the listing made of the row
+# Cars without an id of their source, or with their VIN as the id, that this file has not had yet.
 REMEMBER = f"""
 INSERT INTO import_clue
 SELECT of.clue, l.id FROM catalog_listing l CROSS JOIN LATERAL {CLUES.format("l", "l.title")}
 WHERE l.source = %(source)s AND (l.external_id IS NULL AND NOT (l.fingerprint = '') OR l.external_id = l.vin)
     AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s) AND of.clue IS NOT NULL
 """
-# The address of a dealer's site under every car says nothing, and neither does a description that hundreds have.
+# A URL or description that many cars share, such as that of a dealer's site, is no clue.
 FORGET_SHARED = f"""
 DELETE FROM import_clue WHERE clue IN (
     SELECT clue FROM import_clue GROUP BY clue
@@ -50,7 +50,7 @@ DELETE FROM import_clue WHERE clue IN (
 """
 _NAMED = [each.column for each in CATEGORIES if each.name in ("fuel", "gearbox", "body")]
 _COUNTED = ["year", "mileage_km", *(each.column for each in NUMBERS if each.name in ("doors", "seats"))]
-# What one of the two does not say contradicts nothing. A colour that is none of our words was one not yet understood.
+# An unknown value agrees with every value, and so does a colour outside our vocabulary.
 AGREES = " AND ".join(
     (
         "(l.make_id = r.make_id) IS NOT FALSE",
@@ -81,7 +81,7 @@ WHERE r.listing_id IS NULL AND (l.last_seen_at IS NULL OR l.last_seen_at < %(see
     AND {AGREES}
 """
 DROP_PAIRS = "DROP TABLE IF EXISTS pg_temp.import_pair"
-# Each that is the best of the other.
+# Pairs of which each is the best match of the other.
 FIND = """
 UPDATE import_row r SET listing_id = best.id
 FROM (
@@ -95,7 +95,7 @@ FORGET_FOUND = """
 DELETE FROM import_pair WHERE row_number IN (SELECT r.row_number FROM import_row r WHERE r.listing_id IS NOT NULL)
     OR id IN (SELECT r.listing_id FROM import_row r WHERE r.listing_id IS NOT NULL)
 """
-# An undone import leaves it: which car it is does not depend on what is said of it.
+# A rollback keeps this identity, which does not depend on the values of the import.
 KNOW = """
 UPDATE catalog_listing l SET external_id = r.external_id, fingerprint = r.fingerprint
 FROM import_row r
@@ -106,7 +106,7 @@ WHERE r.listing_id = l.id
 
 
 def remember_clues(*, source: str, seen_at: datetime) -> None:
-    """Note by what the cars of a source can be found, once, before the first rows of a delivery are stored."""
+    """Store the attributes by which a source's cars can be found, once, before the first rows of a file are stored."""
     with transaction.atomic(), connection.cursor() as cursor:
         given: dict[str, Any] = {"source": source, "seen": seen_at}
         cursor.execute(REMEMBER, given)
@@ -115,9 +115,9 @@ def remember_clues(*, source: str, seen_at: datetime) -> None:
 
 
 def find_again(*, seen_at: datetime) -> bool:
-    """Give the staged rows that no listing is known by the listing of their car; whether there was one.
+    """Assign to staged rows without a listing the listing of the same car; returns whether there was one.
 
-    ``know_again`` makes the listings known by their rows, once they are locked.
+    ``know_again`` stores the rows' identities on the listings, once they are locked.
     """
     is_found = False
     with connection.cursor() as cursor:

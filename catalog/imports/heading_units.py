@@ -1,4 +1,4 @@
-"""What headings say of units and of the tax in a price: ``Leistung (kW)``, ``prix HT``; no database."""
+"""Units and tax that headings name: ``Leistung (kW)``, ``prix HT``; no database."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ GROSS_OF_HUNGARY = re.compile(r"\b(?:brutto|netto) ar\b")
 
 
 def unit_in(words: str, name: str) -> str:
-    """The unit of a field that a heading's words name; '' where they name none."""
+    """Return the unit of a field that a heading's words name; "" where they name none."""
     if name == "price":
         said = {UNIT_WORDS.get(word, ("", ""))[1] for word in words.split()}
         is_net = "net" in said or bool(NET_PHRASE.search(words))

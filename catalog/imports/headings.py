@@ -1,8 +1,8 @@
-"""A file's column headings -> our fields, with the units and currencies they name; no database.
+"""Map a file's column headings to fields, with the units and currencies they name; no database.
 
-``recognise`` knows headings in several languages (``data/headings.toml``); what the operator or a named mapping says
-goes before it. Headings are compared without case, accents, punctuation and units, so ``Preis (€)``, ``price_eur`` and
-``PRICE`` are one.
+``recognise`` knows headings in several languages (``data/headings.toml``); the operator's choice or a named mapping
+takes precedence. Headings are compared without case, accents, punctuation and units, so ``Preis (€)``, ``price_eur``
+and ``PRICE`` are equal.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _NOT_REGISTERED = re.compile(
 )
 
 _FILLERS = PLAIN_WORDS["heading_fillers"]
-# Words that say something of their own once the words around them are left out: "state of vehicle" is no place.
+# Words that change their meaning when the words around them are left out: "state of vehicle" is no place.
 _UNIT_NAMES = PLAIN_WORDS["heading_units"]
 _WHOLE_ONLY = PLAIN_WORDS["heading_whole"]
 _PREFIXES = re.compile(
@@ -75,25 +75,25 @@ _UNNAMED = re.compile(r"^(?:unnamed.*|index|column ?\d*|field ?\d*|spalte ?\d*|#
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a file: where it stands, which field it feeds, and what its heading says about units."""
+    """One column of a file: its index, its field, and the units that its heading names."""
 
     index: int
     heading: str
     field: str
     unit: str = ""
     currency: str = ""
-    rank: int = 0  # of several columns for one field, the lowest is asked first
+    rank: int = 0  # of several columns for one field, the lowest is read first
     is_repeated: bool = False  # "fuel type2" beside "fuel type"
 
     @property
     def target(self) -> str:
-        """Field and unit as ``--map`` would say them: ``mileage_mi``."""
+        """Field and unit as in ``--map``: ``mileage_mi``."""
         return f"{self.field}_{self.unit}" if self.unit else self.field
 
 
 @dataclass(frozen=True)
 class NamedMapping:
-    """What a well-known kind of file means by its headings, and the conventions of its market."""
+    """The headings of a well-known kind of file, and the conventions of its market."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     currency: str = ""
@@ -158,25 +158,26 @@ _BY_NUMBER = by_number_key(
     {phrase: f"{name} {unit}" for phrase, (name, unit, _) in _FIELD_BY_HEADING.items()}, _OTHER_MEANINGS
 )
 SHORTEST_ABBREVIATION = 3  # letters
-# (words of a heading, what it says), also those that are left out: an abbreviation of both says neither
+# (words of a heading, its meaning), also of headings that are not read: an abbreviation of both means neither
 _SPELT_OUT = [(tuple(phrase.split()), (name, unit)) for phrase, (name, unit, _) in _FIELD_BY_HEADING.items()]
 _SPELT_OUT += [(tuple(phrase.split()), ("", "")) for phrase in _OTHER_MEANINGS]
 
 
 def targets() -> list[str]:
-    """Everything the right side of ``--map COLUMN=FIELD`` may be."""
+    """Return every possible right side of ``--map COLUMN=FIELD``."""
     with_units = [f"{name}_{unit}" for name, units in UNITS_BY_FIELD.items() for unit in units]
     return [*FIELDS, *with_units, IGNORE]
 
 
 def split_words(heading: str) -> str:
-    """``fuelType``, ``FUEL_TYPE``, ``powerPS``, ``kW``, ``MwSt`` -> ``fuel type``, ``power ps``, ``kw``, ``mwst``."""
+    """Split ``fuelType``, ``FUEL_TYPE``, ``powerPS``, ``kW``, ``MwSt`` into ``fuel type``, ``power ps``, ``kw``,
+    ``mwst``."""
     heading = re.sub(r"(?<=[a-zà-ÿ])(?<!\bk)(?<!Mw)(?=[A-Z])", " ", heading.strip().strip("\"'"))
     return bare(_PLURAL_IN_BRACKETS.sub(r"\1", heading))
 
 
 def recognise(heading: str) -> Column | None:
-    """The column a heading describes (index 0), or None when its words are not known."""
+    """Return the column of a heading (with index 0), or None when its words are not known."""
     paths = _paths(heading)
     if len(paths) > 1 and (unit := _unit_of_its_own(heading)):
         return unit
@@ -191,14 +192,14 @@ def recognise(heading: str) -> Column | None:
 
 
 def _says_something_else(heading: str) -> set[str]:
-    """``mwst`` of ``Preis.mwst``: words of a path's last part that is a column by itself, and no unit."""
+    """Return ``mwst`` of ``Preis.mwst``: words of a path's last part that are a column by themselves, and no unit."""
     last = split_words(re.split(r"[.\[\]/]+", heading)[-1])
     is_column = last in _FIELD_BY_HEADING and last not in _GENERIC_ENDS | _WHOLE_ONLY | UNIT_WORDS.keys()
     return set(last.split()) if is_column else set()
 
 
 def _unit_of_its_own(heading: str) -> Column | None:
-    """``Leistung.einheit``, the attribute of an element: the unit of what the element holds."""
+    """Recognise ``Leistung.einheit``, the attribute of an element, as the unit of the element's value."""
     owner, _, last = heading.rpartition(".")
     if bare(last) not in _UNIT_NAMES or not (column := recognise(owner)):
         return None
@@ -207,7 +208,7 @@ def _unit_of_its_own(heading: str) -> Column | None:
 
 
 def _in_one_word(heading: str) -> Column | None:
-    """``internetprice``, the name of an element of XML: a heading of several words that lost its spaces."""
+    """Recognise ``internetprice``, the name of an XML element, as a heading of several words without their spaces."""
     for words in _paths(heading):
         last = words.split(" ")[-1]
         if (phrase := _BY_ONE_WORD.get(words) or _BY_ONE_WORD.get(last)) and phrase not in _OTHER_MEANINGS:
@@ -216,13 +217,13 @@ def _in_one_word(heading: str) -> Column | None:
 
 
 def _numbered(heading: str) -> Column | None:
-    """``Bestands-Nr.``, ``Nº plazas``, ``1ª immatricolazione``."""
+    """Recognise ``Bestands-Nr.``, ``Nº plazas``, ``1ª immatricolazione``."""
     known = (_BY_NUMBER.get(number_key(words)) for words in _paths(heading))
     return next((_column_of(heading, phrase, phrase) for phrase in known if phrase), None)
 
 
 def _in_two_languages(heading: str) -> Column | None:
-    """A heading that says one thing in two languages, or make and model, which together begin a title."""
+    """Recognise a heading in two languages, or one of make and model, which together begin a title."""
     if "[" in heading or not _IN_TWO_LANGUAGES.search(heading):
         return None
     said = [recognise(part) for part in re.split(r"[/()]", heading) if part]
@@ -235,7 +236,7 @@ def _in_two_languages(heading: str) -> Column | None:
 
 @lru_cache(maxsize=4096)
 def _abbreviated(heading: str) -> Column | None:
-    """``Getr.``, ``Puiss. réelle``: the field of all headings whose words begin with its words, in their order."""
+    """Recognise ``Getr.``, ``Puiss. réelle``: the field of all headings whose words begin with these, in this order."""
     words = split_words(heading).split()
     if not _ABBREVIATION.search(heading) or sum(map(len, words)) < SHORTEST_ABBREVIATION:
         return None
@@ -251,12 +252,13 @@ def _spells_out(phrase: Sequence[str], words: Sequence[str]) -> bool:
 
 
 def says_condition(heading: str) -> bool:
-    """Whether a column that is read as tags says what state a car is in: ``condition``, ``Zustand``."""
+    """Whether a column that is read as tags holds the condition of a car: ``condition``, ``Zustand``."""
     return any(phrase in _CONDITIONS for words in _paths(heading) for phrase in _simpler_forms(words))
 
 
 def says_registration(heading: str) -> bool:
-    """Whether the month of a year's column is that of the first registration, and not of the model or its making."""
+    """Whether the month in a column of years is that of the first registration, and not that of the model year or of
+    production."""
     return not _NOT_REGISTERED.search(split_words(heading))
 
 
@@ -272,7 +274,7 @@ def _column_of(heading: str, words: str, phrase: str) -> Column:
 
 
 def _paths(heading: str) -> list[str]:
-    """What a heading may be called: the whole of it, and of a path (``seller.address.city``) its last parts.
+    """Return the names of a heading: all of it, and the last parts of a path (``seller.address.city``).
 
     A general last part (``id``, ``name``) counts only together with the part before it.
     """
@@ -296,7 +298,7 @@ def _currency_of(heading: str) -> str:
 
 
 def _simpler_forms(words: str) -> list[str]:
-    """The heading as it is, then without trailing number, units, currencies and small words."""
+    """Return the heading as it is, then without trailing numbers, units, currencies and small words."""
     unnumbered = re.sub(r" ?\d+$", "", words)
     forms = [words, unnumbered]
     if (without_prefix := _PREFIXES.sub("", unnumbered)) != unnumbered:
@@ -312,7 +314,11 @@ def _simpler_forms(words: str) -> list[str]:
 
 
 def parse_target(target: str) -> tuple[str, str]:
-    """``mileage_mi`` -> ``("mileage", "mi")``; also any heading we know (``brand``). Raises HeaderRefused."""
+    """Parse ``mileage_mi`` into ``("mileage", "mi")``; any known heading (``brand``) is accepted too.
+
+    Raises:
+        HeaderRefused: For an unknown target.
+    """
     name = target.strip().casefold()
     if name in FIELDS or name == IGNORE:
         return name, ""
@@ -328,7 +334,7 @@ def parse_target(target: str) -> tuple[str, str]:
 
 
 class HeaderReader:
-    """Turns a file's headings into columns, by the operator's own pairs, a named mapping, and what we know."""
+    """Maps a file's headings to columns, by the operator's pairs, a named mapping, and the known headings."""
 
     def __init__(self, *, mapping: str = "", pairs: Mapping[str, str] | None = None) -> None:
         if mapping and mapping not in NAMED_MAPPINGS:
@@ -340,16 +346,20 @@ class HeaderReader:
 
     @property
     def is_by_position(self) -> bool:
-        """Whether the operator named columns by their place: ``#4=make``. Then the file has no header."""
+        """Whether the operator named columns by position: ``#4=make``. Then the file has no header."""
         return bool(self._pairs) and all(_PLACE.fullmatch(name.strip()) for name, _ in self._pairs.values())
 
     def score(self, headings: Sequence[str]) -> int:
-        """How many different fields a row of cells names, were it the header."""
+        """Count the different fields that a row of cells would name as a header."""
         fields = {column.field for column in map(self._column, headings) if column}
         return len(fields)
 
     def columns(self, headings: Sequence[str]) -> list[Column]:
-        """The columns that will be read, in file order. Raises HeaderRefused when no car could come of them."""
+        """Return the columns to read, in file order.
+
+        Raises:
+            HeaderRefused: When they do not suffice for a listing.
+        """
         self._check_pairs(headings)
         found = self._recognised(headings)
         found += self._trims(headings, found)
@@ -364,7 +374,7 @@ class HeaderReader:
         ]
 
     def _trims(self, headings: Sequence[str], found: Sequence[Column]) -> list[Column]:
-        """German ``Typ``, which is the model where nothing else is, and the trim beside make and model."""
+        """Read German ``Typ`` as the model where no other column is, and as the trim beside make and model."""
         fields = {column.field for column in found}
         named = "variant" if "model" in fields else "model"
         if "make" not in fields or named in fields or (named == "model" and "title" in fields):
@@ -376,7 +386,7 @@ class HeaderReader:
         ]  # fmt: skip
 
     def unread(self, headings: Sequence[str]) -> list[str]:
-        """Headings of columns that nothing is read from."""
+        """Return the headings of columns that are not read."""
         trims = {column.index for column in self._trims(headings, self._recognised(headings))}
         return [
             heading.strip() for index, heading in enumerate(headings)
@@ -384,7 +394,7 @@ class HeaderReader:
         ]  # fmt: skip
 
     def hints(self, headings: Sequence[str], sample: Sequence[Sequence[str]] = ()) -> list[str]:
-        """For headings that were not recognised, what they resemble, or what the values look like."""
+        """Suggest meanings for headings that were not recognised, by similar headings or by their values."""
         fields = {index: column.field for index, heading in enumerate(headings) if (column := self._column(heading))}
         hints = []
         for index, heading in enumerate(headings):
@@ -405,7 +415,7 @@ class HeaderReader:
         return None if _UNNAMED.match(bare(heading)) else recognise(heading)
 
     def pairs(self, headings: Sequence[str]) -> list[tuple[int, int]]:
-        """Columns that come in pairs of a name and a value (``Attribute 1 name``, ``Attribute 1 value(s)``)."""
+        """Return columns that are pairs of a name and a value (``Attribute 1 name``, ``Attribute 1 value(s)``)."""
         bares = [bare(heading) for heading in headings]
         values = {match[1]: index for index, words in enumerate(bares) if (match := _PAIR_VALUE.match(words))}
         return [
@@ -435,7 +445,7 @@ def _with_repeats(columns: list[Column]) -> list[Column]:
 
 
 def _model_in_description(columns: list[Column]) -> list[Column]:
-    """``Model Description`` is the trim beside a model, and model and trim where there is no column of models."""
+    """Read ``Model Description`` as the trim beside a model, and as model and trim where there is no model column."""
     if any(column.field in ("model", "title") for column in columns):
         return columns
     return [
@@ -447,7 +457,7 @@ def _model_in_description(columns: list[Column]) -> list[Column]:
 
 
 def _indian_mileage(columns: list[Column], given: Mapping[str, tuple[str, str]]) -> list[Column]:
-    """Where the distance has a column of its own (``km_driven``), "mileage" is how far a litre goes."""
+    """Read "mileage" as distance per litre where the odometer has a column of its own (``km_driven``)."""
     has_distance = any(column.field == "mileage" and column.unit == "km" for column in columns)
     if not has_distance:
         return columns

@@ -1,6 +1,6 @@
-"""Listings that a client system sends, already clean: the same road into the catalogue as the rows of a file.
+"""Store listings that a client system sends by the API, by the same code as the rows of a file.
 
-What a row does not say is never erased; see ``staging`` for what becomes of a listing's status.
+Values that a row does not give are never erased; see ``staging`` for the status of a listing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +25,7 @@ from catalog.signals import listings_stored
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of the rows, and the key of each listing by its external id."""
+    """The outcome of the rows, and the key of each listing by its external id."""
 
     n_created: int
     n_updated: int
@@ -35,14 +35,14 @@ class Stored:
     changed_ids: frozenset[int] = frozenset()
 
     def result_of(self, external_id: str) -> str:
-        """What became of one row: ``created``, ``updated`` or ``unchanged``."""
+        """Return the outcome of one row: ``created``, ``updated`` or ``unchanged``."""
         key = self.listing_id_by_external_id[external_id]
         if key in self.created_ids:
             return "created"
         return "updated" if key in self.changed_ids else "unchanged"
 
 
-EMPTY: Mapping[str, Any] = {  # columns that a client can clear, and what they hold then
+EMPTY: Mapping[str, Any] = {  # columns that a client can clear, and their empty values
     **dict.fromkeys(("title", "description", *columns_of((*CATEGORIES, *TEXTS)), "photo_url", "url", "place"), ""),
     **dict.fromkeys(("year", *columns_of(NUMBERS), *columns_of(MOMENTS), "latitude", "longitude")),
     "tags": [],
@@ -56,8 +56,8 @@ def store_rows(
 ) -> Stored:
     """Add or update listings by their external ids, all or none; safe to repeat.
 
-    Every row needs an external id, and each of them only once. ``listings_stored`` is sent after commit. ``cleared``:
-    external id -> columns of ``EMPTY`` that become empty, whatever is known of them; a title is made anew of the names.
+    Each row needs an external id, unique among the rows. ``listings_stored`` is sent after commit. ``cleared``:
+    external id -> columns of ``EMPTY`` to be emptied; an emptied title is made of the names again.
     """
     staged = [_staged(number, source, row) for number, row in enumerate(rows, start=1)]
     with staging.staging_tables():
@@ -78,9 +78,10 @@ def store_rows(
 
 
 def _clear(rows: Sequence[ListingRow], keys: Mapping[str, int], cleared: Mapping[str, Collection[str]]) -> set[int]:
-    """Empty columns of listings, in one statement for those that lack the same; the keys of what had something in them.
+    """Empty columns of listings, with one statement for those with the same columns; returns the keys of changed
+    listings.
 
-    The listings are locked already, by the merge before.
+    The merge before has locked the listings already.
     """
     alike: dict[tuple[tuple[str, ...], str], list[int]] = {}
     for row in rows:
@@ -124,10 +125,10 @@ def _staged(number: int, source: str, row: ListingRow) -> staging.StagedRow:
 
 
 def _seller_key(source: str, row: ListingRow) -> str:
-    """Who sells, as an id of ours: by the source's own id, else by name; '' when the row names no seller."""
+    """Return our id of the seller: by the source's own id, else by name; "" when the row names no seller."""
     return seller_key_of(source, row.seller_id or slug_of(row.seller_name)) if row.seller_name else ""
 
 
 def seller_key_of(source: str, seller_id: str) -> str:
-    """Our name of the seller that a source knows by an id."""
+    """Return our id of a seller whom a source knows by an id."""
     return f"{source}/{seller_id}"[:255]

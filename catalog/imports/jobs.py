@@ -1,6 +1,6 @@
-"""Imports of uploaded files as background jobs: queued, claimed, carried on after a worker's death, cancelled.
+"""Imports of uploaded files as background jobs: queued, claimed, resumed after a crash, cancelled.
 
-The reading and storing is ``store.import_listings``, as for the command; this is the life of the job around it.
+``store.import_listings`` reads and stores, as for the command; this module is the job around it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from jobs.work import Attempt, outcome, perform, requeue
 
 Status = ImportRun.Status
 REPORT_SECONDS = 1.0
-PATIENCE_SECONDS = 30.0  # for another import of the source; that of a killed worker lets go within seconds
+PATIENCE_SECONDS = 30.0  # wait for another import of the source; a killed worker's lock is free within seconds
 CONTINUABLE = (Status.INTERRUPTED, Status.FAILED, Status.CANCELLED)
 
 
 def queue_import(*, upload: UploadedFile, options: ImportOptions, started_by: User | None = None) -> ImportRun:
-    """A run that waits for a worker; the caller hands it to the queue."""
+    """Create a queued run; the caller enqueues its task."""
     return ImportRun.objects.create(
         upload=upload,
         file_name=upload.name,
@@ -38,7 +38,7 @@ def queue_import(*, upload: UploadedFile, options: ImportOptions, started_by: Us
 
 
 def options_of(run: ImportRun, **changes: Any) -> ImportOptions:
-    """What the run was asked, as a new run would be; ``changes`` replace single answers."""
+    """Return the options of a run for a new run; ``changes`` replace single ones."""
     given: Mapping[str, Any] = {**run.options.get("given", {}), **changes}
     is_dry_run = bool(changes.get("is_dry_run", run.is_dry_run))
     asked = {name: value for name, value in given.items() if name != "is_dry_run"}
@@ -46,9 +46,9 @@ def options_of(run: ImportRun, **changes: Any) -> ImportOptions:
 
 
 def run_import(*, run_id: int) -> str:
-    """Do a queued run, or resume one whose worker died; returns its outcome.
+    """Run a queued import, or resume one whose worker died; returns its outcome.
 
-    A refusal (a file that breaks off, say) becomes the run's error; anything else is noted and raised.
+    A refusal (such as a truncated file) becomes the run's error; other errors are noted and raised.
     """
     perform(ImportRun, run_id, carry_out, refusals=(ImportRefused,))
     run = ImportRun.objects.get(pk=run_id)
@@ -75,9 +75,10 @@ def carry_out(attempt: Attempt[ImportRun]) -> None:
 
 
 def when_source_is_free(attempt: Attempt[Any], work: Callable[[], object]) -> None:
-    """Do what needs a source for itself; another import of it that is under way is waited for.
+    """Call ``work`` when no other import of the source is running.
 
-    Raises SourceBusy when that takes longer than ``PATIENCE_SECONDS``.
+    Raises:
+        SourceBusy: When that takes longer than ``PATIENCE_SECONDS``.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -93,7 +94,7 @@ def when_source_is_free(attempt: Attempt[Any], work: Callable[[], object]) -> No
 
 
 class Progress:
-    """Writes down how far an import is, at most once a second."""
+    """Stores the progress of an import, at most once a second."""
 
     def __init__(self, attempt: Attempt[ImportRun]) -> None:
         self._attempt, self._next = attempt, 0.0
@@ -105,7 +106,8 @@ class Progress:
 
 
 def delete_rows_read_again(run: ImportRun) -> None:
-    """Of an import the rows that are stored stay, and problems beyond them go. A dry run begins anew."""
+    """Delete problems of rows beyond the last stored one, which are read again. A dry run starts again from the
+    beginning."""
     if run.is_dry_run:
         run.options = {"given": run.options.get("given", {})}
         run.listings_created = run.listings_updated = run.listings_unchanged = 0
@@ -115,9 +117,9 @@ def delete_rows_read_again(run: ImportRun) -> None:
 
 
 def continue_import(*, run: ImportRun) -> bool:
-    """Queue a run that broke off, to go on behind the last row it stored; the caller hands it to the queue.
+    """Queue an interrupted run, to continue after the last row it stored; the caller enqueues its task.
 
-    Not while it is being undone, or after: then it would be neither.
+    An import that is being undone, or was undone, is not continued.
     """
     broken_off = ImportRun.objects.filter(ImportRun.RESUMABLE, pk=run.pk, status__in=CONTINUABLE, undo=None)
     return requeue(broken_off)

@@ -1,7 +1,7 @@
-"""Whether a make or model may come into the catalogue unasked: those of our table may, and those that it has already.
+"""Decide whether a new make or model may be added: those of our table may, and existing ones are used.
 
-All others wait for an operator, who is shown the nearest known ones: a typing error that becomes a make of its own
-divides the stock of that make in two, in searches, prices and tastes.
+Other names wait for an operator, who is shown similar known names: a typing error that becomes a make of its own would
+divide that make's stock in searches, prices and preferences.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WAITS = "is not known, so the row waits"
 
 @dataclass(frozen=True)
 class UnknownName:
-    """``field`` is make or model; ``near`` are the known names that it may be a typing error of."""
+    """An unknown name. ``field`` is make or model; ``near`` are similar known names."""
 
     field: str
     name: str
@@ -33,14 +33,15 @@ class UnknownName:
 
 
 class KnownNames:
-    """Asks the catalogue only about names that our table does not have, and about each make once."""
+    """Looks up names in the catalogue that our table does not have, each make once."""
 
     def __init__(self) -> None:
         self._answers: dict[tuple[str, str], UnknownName | None] = {}
         self._models: dict[str, dict[str, str]] = {}
 
     def unknown(self, row: ListingRow) -> UnknownName | None:
-        """The first name of a row that has to wait. A make without models in our table brings its own."""
+        """Return the first name of a row that has to wait. A make without models in our table may bring its own
+        models."""
         if not row.make_slug:
             return None
         key = (row.make_slug, row.model_slug)
@@ -50,7 +51,7 @@ class KnownNames:
 
     @cached_property
     def _makes(self) -> dict[str, str]:
-        """Those of the catalogue, by slug."""
+        """Names of the catalogue's makes, by slug."""
         return dict(Make.objects.values_list("slug", "name"))
 
     def _models_of(self, make_slug: str) -> dict[str, str]:
@@ -70,7 +71,7 @@ class KnownNames:
         if not row.model_slug or make is None or not make.models or row.model_slug in make.models:
             return None
         if not _LATIN.search(row.model_slug):
-            return None  # our table has no names in other scripts, so that not to know one says nothing
+            return None  # our table has no names in other scripts, so such a name is not checked
         ours = self._models_of(row.make_slug)
         if row.model_slug in ours:
             return None
@@ -83,7 +84,7 @@ def named(slugs: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def admit(field: str, name: str, *, make: str = "") -> None:
-    """An operator says that a name is a new one: from then on it is known, whichever way a car comes in."""
+    """Add a new name on an operator's decision; from then on it is known to every import."""
     known, _ = Make.objects.get_or_create(slug=slug_of(make or name), defaults={"name": make or name})
     if field == "model":
         CarModel.objects.get_or_create(make=known, slug=slug_of(name), defaults={"name": name})

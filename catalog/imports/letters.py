@@ -1,8 +1,8 @@
-"""Which single-byte or multi-byte encoding a text without a mark is in, by the letters it would have; no database.
+"""Guess the encoding of a text without a byte order mark, by the letters it would contain; no database.
 
-A byte above 127 is a different letter in each encoding, so each candidate is decoded and the letters are compared with
-the alphabets of the languages it was made for: ``bia³y`` is no word, ``biały`` is Polish. charset-normalizer is asked
-only where no alphabet explains the text: Chinese, Japanese and Korean, and everything rarer.
+A byte above 127 is a different letter in each encoding, so the text is decoded by each candidate and its letters are
+compared with the alphabets of the languages it is used for: ``bia³y`` is no word, ``biały`` is Polish. Where no
+alphabet explains the text, charset-normalizer decides: Chinese, Japanese and Korean, and rarer encodings.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from charset_normalizer import from_bytes
 
 SAMPLE_CHARACTERS = 20_000  # of the lines that hold other letters than ASCII's
-ENOUGH = 0.85  # share of the letters that an alphabet must explain; names of other languages are the rest
-CLEAR_LEAD = 0.01  # by so much a candidate must beat those before it
+ENOUGH = 0.85  # share of the letters that an alphabet must explain; names may be of other languages
+CLEAR_LEAD = 0.01  # lead that a candidate needs over those before it
 
 _CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюяё"
 _GREEK = "αβγδεζηθικλμνξοπρστυφχψωάέήίόύώςϊϋΐΰ"
@@ -32,7 +32,7 @@ class _Candidate:
     alphabets: tuple[str, ...]
 
 
-_CANDIDATES = (  # the commonest first: one that comes later must explain more
+_CANDIDATES = (  # most common first; a later one must explain more
     _Candidate("cp1252", _WESTERN),
     _Candidate("cp1250", _CENTRAL),
     _Candidate("cp1251", _RUSSIAN),
@@ -56,7 +56,7 @@ _CODEC_NAMES = {"gb2312": "gb18030", "gbk": "gb18030"}
 
 
 def guess_encoding(content: bytes) -> str:
-    """The Python codec that most likely wrote ``content``, which is not UTF-8 and has no mark; ``cp1252`` if unsure."""
+    """Return the most likely Python codec of ``content``, which is not UTF-8 and has no mark; ``cp1252`` if unsure."""
     sample = _lines_with_letters(content)
     best, best_share = "cp1252", 0.0
     for candidate in _CANDIDATES:
@@ -67,7 +67,7 @@ def guess_encoding(content: bytes) -> str:
 
 
 def _lines_with_letters(content: bytes) -> bytes:
-    """The lines that decide: those with a byte above 127."""
+    """Return the lines with a byte above 127."""
     lines: list[bytes] = []
     n_bytes = 0
     for match in _HIGH_LINE.finditer(content):
@@ -79,7 +79,8 @@ def _lines_with_letters(content: bytes) -> bytes:
 
 
 def _explained(sample: bytes, candidate: _Candidate) -> float:
-    """Share (0 to 1) of the characters beyond ASCII that are letters of one alphabet in a word, or a sign in place."""
+    """Return the share (0 to 1) of the characters beyond ASCII that are letters of one alphabet, or signs outside a
+    word."""
     text = sample.decode(candidate.codec, "replace")
     high = [character for character in text if character > "\x7f"]
     if not high:
@@ -91,7 +92,7 @@ def _explained(sample: bytes, candidate: _Candidate) -> float:
 
 
 def _is_sign_in_place(text: str, index: int) -> bool:
-    """A sign does not stand between two letters, as ``³`` does in ``bia³y``."""
+    """Whether a sign is not between two letters, as ``³`` is in ``bia³y``."""
     before, after = text[index - 1 : index], text[index + 1 : index + 2]
     return text[index] in _SIGNS_IN_A_WORD or not (before.isalpha() and after.isalpha())
 
@@ -107,7 +108,7 @@ def _letters_of(alphabet: str, words: Iterable[str]) -> int:
 
 
 def _is_written_normally(word: str) -> bool:
-    """Longer than a letter, and in small letters, capitals, or with one capital in front."""
+    """Whether a word is longer than a letter, and in lower case, capitals, or capitalised."""
     return len(word) > 1 and (word[1:].islower() or word.isupper())
 
 

@@ -1,4 +1,4 @@
-"""What one source row says about one car, and why it says no more; no database, no clock."""
+"""The values of one row of a source, or the reasons why there are none; no database, no clock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from catalog.attributes import ATTRIBUTES, Addresses, Category, Moment, Number, Text, declare
 
-CUT = "cut"  # how the note on a shortened text begins; the text is kept
+CUT = "cut"  # first word of the note on a shortened text
 DIGEST_BYTES = 16
-# A car stays the same car when these change, and when a later release reads them out of the same file.
+# Changes of these fields do not change a car's identity, nor does a later release that reads them from the same file.
 NOT_IDENTITY = frozenset(
     [
         "status",
@@ -41,10 +41,10 @@ UNKNOWN: Mapping[type, tuple[str, Any]] = {  # type and value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListingRow:
-    """What one row says about one car, with a field for each of ``catalog.attributes``. '' and None: it does not say.
+    """The values of one row, with a field for each of ``catalog.attributes``; "" and None mean not given.
 
-    ``make`` and ``model`` carry their slugs; ``built_title`` is a heading made of them for files that have none.
-    ``status`` is '' unless the file says it; a status we do not know is "draft", since unknown must not mean live.
+    ``make`` and ``model`` have slugs; ``built_title`` is a title made of them for files without one. ``status`` is ""
+    unless the file gives it; an unknown status is "draft", because unknown must not mean live.
     """
 
     external_id: str | None = None
@@ -76,14 +76,14 @@ class ListingRow:
 
     @property
     def missing_for_sale(self) -> tuple[str, ...]:
-        """What a buyer must know and this row does not say."""
+        """Return the fields that a listing needs to go live and this row does not have."""
         named = self.make or self.title or self.built_title
         return (*(() if named else ("make or title",)), *(() if self.price is not None else ("price",)))
 
     def digest(self, field_names: Sequence[str] = ()) -> str:
-        """A stable name for what the row says: 32 hexadecimal digits, the same on every machine and day.
+        """Return a stable digest of the row's values: 32 hexadecimal digits, equal on every machine and day.
 
-        Only fields that say something take part, so a field added to this class later changes no old digest.
+        Only given values take part, so that a field added to this class later changes no old digest.
         """
         names = field_names or _IDENTITY_FIELDS
         values = zip(names, attrgetter(*names, "status")(self), strict=False)  # "status": never just one, so a tuple
@@ -92,7 +92,8 @@ class ListingRow:
 
 
 def has_content(value: Any) -> bool:
-    """Neither None nor empty; nought says something. (Comparing a Decimal with a text would cost ten times as much.)"""
+    """Whether a value is neither None nor empty; 0 has content. (Comparing a Decimal with a text would be ten times
+    slower.)"""
     return bool(value) or value == 0
 
 
@@ -103,7 +104,7 @@ ROW_FIELDS = tuple(field.name for field in fields(ListingRow))
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """Why a value was dropped, or, when ``is_fatal``, why the row was refused."""
+    """The reason why a value was dropped or, when ``is_fatal``, why the row was refused."""
 
     column: str
     value: str
@@ -113,7 +114,8 @@ class RowProblem:
 
 @dataclass(frozen=True, slots=True)
 class RowReading:
-    """What became of a row: ``row`` is None when it was refused. ``recovered`` names values put right."""
+    """The result of reading a row: ``row`` is None when it was refused. ``recovered`` names values that were
+    repaired."""
 
     row: ListingRow | None
     problems: tuple[RowProblem, ...] = ()

@@ -1,7 +1,6 @@
-"""Bad rows of an import, read again as an operator has mended them (teaching.py).
+"""Read bad rows of an import again, after an operator has corrected them (``teaching``).
 
-The rows are merged as rows of their own run: its counts, its account of what it did, and its undoing stay those of one
-import.
+The rows are merged as rows of their own run: counts, records and rollback stay those of one import.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from jobs.work import Attempt, outcome, perform
 CHUNK_ROWS = 1_000
 REPEATED = "repeated"
 
-# A listing that the run had touched before keeps the first account of it, with what the run left in the end.
+# A listing that the run had changed before keeps its first record, with the values after the last change.
 _FORGET_STEPS = """
 WITH step AS (
     SELECT later.id, earlier.id AS earlier_id, later.stored_at
@@ -59,7 +58,7 @@ DELETE FROM catalog_importedlisting i USING step WHERE i.id = step.id
 
 
 def mend_problem(run: ImportRun) -> str:
-    """Why rows of a run cannot be read again; empty when they can."""
+    """Return why rows of a run cannot be read again; "" when they can."""
     if run.is_unfinished:
         return "The import has not ended yet."
     if hasattr(run, "undo"):
@@ -72,9 +71,9 @@ def mend_problem(run: ImportRun) -> str:
 
 
 def overtaken_problem(run: ImportRun) -> str:
-    """Why a run's rows may be those of cars that are gone by now: a later file says all that there is.
+    """Return why the cars of a run's rows may be gone by now: a later complete file replaced it.
 
-    A file that is complete for the one seller of its feed says nothing of the cars of another one.
+    A file that is complete for its feed's only seller does not concern other sellers' cars.
     """
     if run.is_dry_run or run.seen_at is None:
         return ""
@@ -91,7 +90,11 @@ def overtaken_problem(run: ImportRun) -> str:
 
 @transaction.atomic
 def queue_mend(*, run: ImportRun, rows: QuerySet[BadRow], started_by: User | None = None) -> ImportMend:
-    """Hand rows of a run to a worker, to be read again. Raises MendRefused with the reason."""
+    """Queue rows of a run to be read again.
+
+    Raises:
+        MendRefused: With the reason.
+    """
     run = ImportRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
     if problem := mend_problem(run):
         raise MendRefused(problem)
@@ -105,14 +108,14 @@ def queue_mend(*, run: ImportRun, rows: QuerySet[BadRow], started_by: User | Non
 
 
 def run_mend(*, mend_id: int) -> str:
-    """Do a queued mending, or resume one whose worker died; returns its outcome."""
+    """Run a queued job, or resume one whose worker died; returns its outcome."""
     perform(ImportMend, mend_id, _mend_in_chunks, refusals=(ImportRefused,))
     mend = ImportMend.objects.get(pk=mend_id)
     return outcome(mend, f"{mend.n_mended} mended, {mend.n_left} still bad")
 
 
 def _mend_in_chunks(attempt: Attempt[ImportMend]) -> None:
-    """Read the rows again while no other import of the source is under way."""
+    """Read the rows again while no other import of the source is running."""
     run = ImportRun.objects.get(pk=attempt.job.run_id)
     if hasattr(run, "undo"):
         raise MendRefused("The import was undone.")
@@ -126,7 +129,8 @@ def _mend_in_chunks(attempt: Attempt[ImportMend]) -> None:
 
 
 def _mend_each_chunk(attempt: Attempt[ImportMend], run: ImportRun) -> None:
-    """Chunk by chunk, each one transaction; a row leaves the job with its chunk, so that none is read twice."""
+    """Read the rows chunk by chunk, each in a transaction; a row leaves the job with its chunk, so none is read
+    twice."""
     if problem := overtaken_problem(run):
         raise MendRefused(problem)
     mend, mending = attempt.job, _Mending(run)
@@ -143,7 +147,7 @@ def _mend_each_chunk(attempt: Attempt[ImportMend], run: ImportRun) -> None:
 
 @dataclass
 class _Read:
-    """A bad row as it is read now: a row to be stored, or None where it is still refused; and what is bad about it."""
+    """A bad row as it is read now: a row to store, or None where it is still refused; and its problems."""
 
     bad: BadRow
     row: ListingRow | None
@@ -156,7 +160,7 @@ class _Read:
 
 
 class _Mending:
-    """Reads rows of one run again, as its options say by now."""
+    """Reads rows of one run again, with its current options."""
 
     def __init__(self, run: ImportRun) -> None:
         self._run, self._options = run, options_of(run)
@@ -166,7 +170,8 @@ class _Mending:
         self._seller_id = seller.values_list("pk", flat=True).first()
 
     def read_again(self, chunk: Sequence[BadRow]) -> int:
-        """Store what can be stored now, with the account of it; how many rows are still bad. In a transaction."""
+        """Store the rows that can be stored now, with their records; returns how many are still bad. Call it in a
+        transaction."""
         reads = [self._read(bad) for bad in chunk]
         became: dict[int, str] = {}  # row number -> created, updated or repeated
         by_key: dict[str, staging.StagedRow] = {}
@@ -202,7 +207,8 @@ class _Mending:
         return _Read(bad, reading.row, reading.problems, known_by)
 
     def _listings_of(self, rows: Sequence[staging.StagedRow], reads: Sequence[_Read]) -> dict[int, int]:
-        """Row number -> the listing that it has already, by what the row says now, or said when it was stored."""
+        """Return by row number the existing listing, found by the row's current values or by those when it was
+        stored."""
         was = {read.bad.row_number: read.bad.fingerprint for read in reads if read.bad.fingerprint}
         now = [(row.number, row.identity) for row in rows]
         before = [
@@ -213,7 +219,8 @@ class _Mending:
         return staging.find_listings(source=self._run.source, identities=[*now, *before], seller_id=self._seller_id)
 
     def _of_earlier_rows(self, listings: dict[int, int], chunk: Sequence[BadRow]) -> set[int]:
-        """Numbers of rows for cars that another row of the file was stored for: that one is kept, as in an import."""
+        """Return numbers of rows whose car another row of the file was stored for: that one is kept, as in an
+        import."""
         numbers = [bad.row_number for bad in chunk]
         said = self._run.problems.filter(row_number__in=numbers, reason=IS_REPEAT)
         stored: dict[int, set[int]] = {}
@@ -228,10 +235,10 @@ class _Mending:
         }
 
     def _decided_since(self, listing_ids: Sequence[int]) -> set[int]:
-        """Those of these listings that a later file has, or that anything but this run has changed since.
+        """Return those of the listings that a later file has, or that others have changed since the run.
 
-        They know more than the row does, and are left as they are; the rule is that of undoing. In a transaction: they
-        are locked, so that none changes before the rows are merged.
+        They are newer than the row, and are left as they are, as in a rollback. They are locked, so that none changes
+        before the rows are merged; call it in a transaction.
         """
         seen_at, locked = self._run.seen_at, Listing.objects.filter(pk__in=listing_ids).order_by("pk")
         if seen_at is None:
@@ -244,7 +251,7 @@ class _Mending:
         return seen | {pk for pk, updated_at in changed.items() if (pk, updated_at) not in ours}
 
     def _on_sale(self, rows: Sequence[staging.StagedRow], listings: dict[int, int]) -> list[staging.StagedRow]:
-        """A draft goes on sale once what kept it back, a status that was not known, is known to say nothing."""
+        """Make a draft live whose unknown status word was taught to mean nothing."""
         kept_back = set(self._run.problems.filter(
             row_number__in=[row.number for row in rows], reason=UNKNOWN_STATUS
         ).values_list("row_number", flat=True))  # fmt: skip
@@ -259,7 +266,7 @@ class _Mending:
         ]
 
     def _merge(self, rows: Sequence[staging.StagedRow]) -> dict[int, str]:
-        """Bring the rows into the catalogue; row number -> created, updated or repeated."""
+        """Merge the rows into the catalogue; returns by row number created, updated or repeated."""
         if not rows:
             return {}
         run, is_dry_run = self._run, self._run.is_dry_run
@@ -287,7 +294,7 @@ class _Mending:
         return repeated | became
 
     def _find_by_new_fingerprint(self, rows: Sequence[staging.StagedRow]) -> None:
-        """A listing without an id that was stored before is known by what its row says now."""
+        """Give a listing without an id the fingerprint of its row's current values."""
         was = dict(BadRow.objects.filter(run=self._run, row_number__in=[row.number for row in rows]).exclude(
             fingerprint="").values_list("row_number", "fingerprint"))  # fmt: skip
         of_source = Listing.objects.filter(source=self._run.source, external_id=None)
@@ -297,7 +304,8 @@ class _Mending:
                 of_source.filter(fingerprint=before).update(fingerprint=row.fingerprint)
 
     def _count(self, reads: Sequence[_Read], became: dict[int, str]) -> None:
-        """The run's counts: of rows that were refused and are stored now; others were counted when it read them."""
+        """Update the run's counts by rows that were refused and are stored now; others were counted when they were
+        read first."""
         stored = [read for read in reads if read.bad.is_fatal and read.row is not None]
         n = Counter(became.get(read.bad.row_number, "unchanged") for read in stored)
         ImportRun.objects.filter(pk=self._run.pk).update(
@@ -309,7 +317,7 @@ class _Mending:
         )
 
     def _note_problems(self, reads: Sequence[_Read]) -> None:
-        """What is still bad replaces what was; rows that are mended leave the list."""
+        """Replace the problems of rows that are still bad; corrected rows leave the list."""
         numbers = [read.bad.row_number for read in reads]
         self._run.problems.filter(row_number__in=numbers).exclude(reason=IS_REPEAT).delete()
         store_problems(self._run, ((read.bad.row_number, problem) for read in reads for problem in read.problems))
@@ -321,7 +329,7 @@ class _Mending:
 
 
 def times_seen_again(run: ImportRun) -> set[datetime]:
-    """When the feed of a run had the very same file once more: what was seen then is in no other file since."""
+    """Return the times at which the run's feed had the same file again."""
     if run.feed_id is None:
         return set()
     later = ImportRun.objects.filter(

@@ -1,4 +1,4 @@
-"""Values that stand in the wrong column: put where they belong where they can be one thing only, else reported."""
+"""Values in the wrong column: move them where their field is unambiguous, else report them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from catalog.imports.numbers import Unreadable
 from catalog.imports.texts import read_line
 from catalog.imports.vocabulary import VOCABULARIES, field_of_word
 
-STRAY_TAX_UP_TO = 2_000  # a larger amount of money in a wrong column could be anything
+STRAY_TAX_UP_TO = 2_000  # largest amount of money in a wrong column that is taken for the annual tax
 _BARE_NUMBER = re.compile(r"[\d.,]+")
 _ENGINE_FIRST = re.compile(r"\s*\d[.,]\d\b")
 
@@ -32,10 +32,10 @@ Failure = tuple[Column, str, str]  # a column, the text of its cell, why it was 
 
 
 class MisplacedValues:
-    """Mends the rows of one file.
+    """Moves misplaced values in the rows of one file.
 
     Args:
-        columns: By their place in a row.
+        columns: By their index in a row.
         by_field: The columns of each field.
         families: Fields that several columns claim.
         consumption_units: (of a bare number, of a bare "mpg").
@@ -59,7 +59,7 @@ class MisplacedValues:
         problems: list[RowProblem],
         recovered: list[str],
     ) -> None:
-        """Find values that stand in the wrong column where they belong; report the others."""
+        """Move values that are in the wrong column to their field; report the others."""
         found_elsewhere: dict[str, Column] = {}
         for column, text, reason in failures:
             if reason.startswith(CUT):
@@ -78,7 +78,7 @@ class MisplacedValues:
     def _is_worth_reporting(
         self, column: Column, reason: str, values: dict[str, Any], found_elsewhere: dict[str, Column]
     ) -> bool:
-        """A value that was not understood is silent only where another column of its own said the same better."""
+        """Report a value that was not understood unless another column of its field has a value."""
         if reason.startswith(CUT):
             return False  # said already
         field = column.field
@@ -91,7 +91,7 @@ class MisplacedValues:
         values: dict[str, Any],
         problems: list[RowProblem],
     ) -> None:
-        """Where two words have left their columns the row is shifted, and bare numbers between mean something else."""
+        """Drop bare numbers between two misplaced words: the row is shifted, so they are values of other columns."""
         moved = {field: column for field, column in found_elsewhere.items() if field in VOCABULARIES}
         if len(moved) < 2:
             return
@@ -105,7 +105,7 @@ class MisplacedValues:
                 problems.append(RowProblem(column.heading, text, "the row is shifted here"))
 
     def _recover(self, column: Column, text: str, values: dict[str, Any]) -> tuple[str, Any] | None:
-        """(field, value) of a value that stands in the wrong column and can only be one thing."""
+        """Return the field and value of a misplaced cell that has one meaning only."""
         if len(text) > LONGEST_VALUE:
             return None
         for field, read in self._unmistakable(column, text, values):
@@ -142,7 +142,7 @@ class MisplacedValues:
             yield "consumption", partial(quantities.read_consumption_l_100km, unit=self._consumption_unit)
 
     def _under_type(self, column: Column, text: str) -> Iterable[tuple[str, Callable[[str], Any]]]:
-        """What "type" and "status" head too: the condition, and in the Netherlands the trim."""
+        """Yield other meanings of "type" and "status" columns: the condition, and in the Netherlands the trim."""
         is_condition = (column.field == "body" and VOCABULARIES["condition"].exact(text)) or (
             column.field == "status" and condition_under_status(column.unit, text)
         )
@@ -154,5 +154,6 @@ class MisplacedValues:
 
 
 def _is_type(heading: str, text: str) -> bool:
-    """Whether words under "type" are no body but what the manufacturer calls the car: ``64 kWh ExecutiveLine``."""
+    """Whether words in a type column are the manufacturer's name of the car rather than a body: ``64 kWh
+    ExecutiveLine``."""
     return split_words(heading) in ("type", "typ") and bool(re.search(r"[^\W\d_]", text)) and not field_of_word(text)

@@ -1,4 +1,4 @@
-"""Amounts of money as people write them: currency, value added tax, prices on request; no database."""
+"""Read amounts of money: currency, value added tax, prices on request; no database."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _ON_TOP = re.compile(
 
 
 def vat_on_top(text: str) -> str:
-    """The word by which a text says that value added tax is not in its amount; '' when it does not say so."""
+    """Return the word by which a text says that VAT is not included; "" when it does not say so."""
     found = _ON_TOP.search(text)
     if not found:
         return ""
@@ -82,13 +82,14 @@ def vat_on_top(text: str) -> str:
 
 
 def vat_rate(word: str, currency: str) -> Decimal | None:
-    """The standard rate in percent, by currency where that names one country, else by the word; None: not known."""
+    """Return the standard rate in percent, by currency where that is of one country, else by the word; None if
+    unknown."""
     rate = _VAT_BY_CURRENCY.get(currency) or (_VAT_RATES.get(word) if currency in ("", "EUR") else None)
     return None if rate is None else Decimal(str(rate))
 
 
 def currency_in(text: str) -> str:
-    """The currency a text names by sign, code or word; '' when none."""
+    """Return the currency that a text names by sign, code or word; "" when none."""
     text = plain_text(text).casefold()
     for mark, code in CURRENCY_BY_MARK.items():
         if mark in text:
@@ -100,7 +101,7 @@ def currency_in(text: str) -> str:
 
 
 def _currency_or_family(text: str) -> str:
-    """As ``currency_in``, but ``$`` and ``kr`` stay what they are: several countries' money is called so."""
+    """Return the same, but ``$`` and ``kr`` unchanged: they are the currencies of several countries."""
     code = currency_in(text)
     if "tkr" in words_in(text):
         return "kr"
@@ -110,7 +111,11 @@ def _currency_or_family(text: str) -> str:
 
 
 def settle_currency(mark: str, candidates: Iterable[str]) -> str:
-    """The code of a family name (``$``, ``kr``): the first candidate of that family. Raises Unreadable for ``kr``."""
+    """Return the first candidate of a family (``$``, ``kr``).
+
+    Raises:
+        Unreadable: For ``kr`` without a candidate.
+    """
     family = {"$": DOLLARS, "kr": CROWNS}.get(mark)
     if family is None:
         return mark
@@ -123,7 +128,7 @@ def settle_currency(mark: str, candidates: Iterable[str]) -> str:
 
 
 def read_money(text: str, unit: str = "") -> Money | None:
-    """``£8,000``, ``12.500,00 €``, ``€ 9 990,-``, ``3.5 lakh``, ``12.500 € VB``. None: on request, or zero."""
+    """Read ``£8,000``, ``12.500,00 €``, ``€ 9 990,-``, ``3.5 lakh``, ``12.500 € VB``; None for on request, or zero."""
     if text.isdecimal() and len(text) < 10:
         amount = Decimal(f"{text}.00")
         return Money(amount, "") if amount and not is_placeholder(amount) else None
@@ -150,13 +155,13 @@ def read_money(text: str, unit: str = "") -> Money | None:
 
 
 def is_placeholder(amount: Decimal) -> bool:
-    """Whether an amount only stands where a form asks for one: 1, 111111, 9999999; a car may cost 99,999."""
+    """Whether an amount only fills a form: 1, 111111, 9999999; a car may cost 99,999."""
     digits = f"{amount.normalize():f}"
     return digits == "1" or (set(digits) == {"1"} and len(digits) >= 6) or (set(digits) == {"9"} and len(digits) >= 7)
 
 
 def is_marked_as_money(text: str) -> bool:
-    """Whether a sign makes a number an amount of money, whatever column it stands in: ``£145``."""
+    """Whether a sign marks a number as money, in whatever column: ``£145``."""
     return any(sign in text for sign in "£€₹$") and bool(numbers_in(text))
 
 

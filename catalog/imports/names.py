@@ -1,7 +1,7 @@
-"""Makes and models as people write them -> one name and one slug each; no database.
+"""Map makes and models, however they are written, to one name and one slug each; no database.
 
-``data/makes.csv`` holds the makes we know, how else they are written, and their models. A make or model that is not
-in it is named as it stands; whether it may come into the catalogue is for ``known`` to say.
+``data/makes.csv`` holds the known makes, their other spellings, and their models. Other makes and models are named as
+written; ``known`` decides whether they may be added to the catalogue.
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ class KnownMake:
     series: tuple[tuple[re.Pattern[str], str], ...] = field(repr=False, default=())  # of a slug -> model
 
     def slug_of_model(self, words: list[str]) -> str:
-        """The model that just these words name: ``F150`` is the F-150, ``C4 Grand Picasso`` the Grand C4 Picasso.
+        """Return the model that exactly these words name: ``F150`` is the F-150, ``C4 Grand Picasso`` the Grand C4
+        Picasso.
 
-        '' where they name none.
+        "" where they name none.
         """
         slug = slug_of(" ".join(words))
         if slug in self.models:
@@ -72,7 +73,8 @@ class KnownMake:
         return self.compact.get(slug.replace("-", "")) or self.reordered.get(_in_order(slug), "")
 
     def series_of(self, words: list[str]) -> str:
-        """The slug of the series that an engine or a foreign name stands for: ``328i``, ``Classe A``; or ''."""
+        """Return the slug of the series of an engine or a foreign name: ``328i``, ``Classe A``; "" where there is
+        none."""
         slug = slug_of(" ".join(words))
         for pattern, model in self.series:
             if match := pattern.fullmatch(slug):
@@ -85,7 +87,7 @@ class KnownMake:
 
 @dataclass(frozen=True)
 class CarName:
-    """What is known of a car's name; '' where it is not. Slugs are '' exactly where the names are."""
+    """The parts of a car's name; "" where unknown. Slugs are "" exactly where the names are."""
 
     make: str = ""
     make_slug: str = ""
@@ -104,7 +106,8 @@ class CarName:
 
 @lru_cache(maxsize=65536)
 def slug_of(text: str) -> str:
-    """``Škoda`` -> ``skoda``, ``ID.3`` -> ``id-3``, ``Ka+`` -> ``ka-plus``; other scripts keep their letters."""
+    """Return ``skoda`` for ``Škoda``, ``id-3`` for ``ID.3``, ``ka-plus`` for ``Ka+``; other scripts keep their
+    letters."""
     bare = unicodedata.normalize("NFKD", text.casefold().replace("+", " plus ").translate(BARE_LETTERS))
     bare = "".join(letter for letter in bare if not unicodedata.combining(letter))
     latin = re.sub(r"[^a-z0-9]+", "-", bare).strip("-")
@@ -113,7 +116,7 @@ def slug_of(text: str) -> str:
 
 @cache
 def known_makes() -> dict[str, KnownMake]:
-    """Slug of a make or of one of its aliases -> the make."""
+    """Return the makes of the table, by the slugs of their names and aliases."""
     makes: dict[str, KnownMake] = {}
     with MAKES_FILE.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
@@ -133,7 +136,7 @@ def known_makes() -> dict[str, KnownMake]:
 
 @cache
 def rare_makes() -> dict[str, KnownMake]:
-    """Makes that are known by name alone, by slug or alias: their models are not in our table."""
+    """Return makes whose models are not in our table, by the slugs of their names and aliases."""
     makes = {}
     with RARE_MAKES_FILE.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
@@ -144,7 +147,7 @@ def rare_makes() -> dict[str, KnownMake]:
 
 @cache
 def _series() -> dict[str, tuple[tuple[re.Pattern[str], str], ...]]:
-    """By the make's name: patterns of slugs, and the model that they name."""
+    """Return by the make's name patterns of slugs, and the models that they name."""
     found: dict[str, tuple[tuple[re.Pattern[str], str], ...]] = {}
     with SERIES_FILE.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
@@ -153,7 +156,7 @@ def _series() -> dict[str, tuple[tuple[re.Pattern[str], str], ...]]:
 
 
 def _compact(models: dict[str, str]) -> dict[str, str]:
-    """Slugs by their form without hyphens, where that has a letter and names one model alone."""
+    """Map slugs without hyphens to slugs, where the short form has a letter and names one model only."""
     slugs: dict[str, list[str]] = {}
     for slug in models:
         slugs.setdefault(slug.replace("-", ""), []).append(slug)
@@ -165,7 +168,7 @@ def _in_order(slug: str) -> str:
 
 
 def _reordered(models: dict[str, str]) -> dict[str, str]:
-    """Slugs of three words and more by their words in the order of the alphabet, where they name one model alone."""
+    """Map slugs of three and more words, with their words sorted, to slugs, where they name one model only."""
     slugs: dict[str, list[str]] = {}
     for slug in models:
         if slug.count("-") > 1:
@@ -175,7 +178,7 @@ def _reordered(models: dict[str, str]) -> dict[str, str]:
 
 @cache
 def _make_by_model() -> dict[str, KnownMake]:
-    """Models that only one make has, so that they name it: ``focus`` -> Ford. Everyday words name no make."""
+    """Map models that only one make has to that make: ``focus`` -> Ford. Everyday words are left out."""
     owners: dict[str, set[str]] = {}
     for make in known_makes().values():
         for slug in make.models:
@@ -189,7 +192,7 @@ def _make_by_model() -> dict[str, KnownMake]:
 
 @lru_cache(maxsize=4096)
 def near_makes(make: str) -> tuple[str, ...]:
-    """The known makes that an unknown one is nearly written like: ``Vauxhal`` -> Vauxhall; of known ones none."""
+    """Return known makes with a spelling near an unknown one: ``Vauxhal`` -> Vauxhall; () for a known one."""
     slug, makes = slug_of(make), rare_makes() | known_makes()
     near = () if slug in makes else near_slugs(slug, tuple(makes))
     return tuple(dict.fromkeys(makes[each].name for each in near))
@@ -197,14 +200,14 @@ def near_makes(make: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def near_models(make_slug: str, model: str) -> tuple[str, ...]:
-    """The known models of a make that an unknown one is nearly written like: ``Fokus`` of Ford -> Focus."""
+    """Return known models of a make with a spelling near an unknown one: ``Fokus`` of Ford -> Focus."""
     make, slug = known_makes().get(make_slug), slug_of(model)
     near = () if make is None or slug in make.models else near_slugs(slug, tuple(make.models))
     return tuple(make.models[each] for each in near) if make else ()
 
 
 def near_slugs(slug: str, known: Sequence[str]) -> tuple[str, ...]:
-    """Slugs that another may be a typing error of, the nearest first; ``id-3`` is none of ``id-4``."""
+    """Return slugs of which another may be a typing error, nearest first; ``id-3`` is none of ``id-4``."""
     if len(slug) < SHORTEST_MISTYPED:
         return ()
     close = difflib.get_close_matches(slug, known, n=3, cutoff=0.7 if len(slug) < LONG_SLUG else 0.8)
@@ -212,10 +215,10 @@ def near_slugs(slug: str, known: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_typing_error(slug: str, other: str) -> bool:
-    """Whether one letter, of long names two, was left out, added, exchanged, or two neighbours changed places.
+    """Whether one letter (two in long names) is missing, added or different, or two neighbours are swapped.
 
-    Names with a number are codes, of which each letter counts (EC40 is no C40), and an E before a name is the electric
-    car of that name.
+    Names with a number are codes, in which each letter counts (EC40 is no C40), and an E before a name marks the
+    electric version.
     """
     if re.search(r"\d", slug + other):
         return slug.replace("-", "") == other.replace("-", "")
@@ -240,7 +243,7 @@ def tidy(text: str) -> str:
 
 
 def _in_title_case(name: str) -> str:
-    """``FIESTA`` and ``fiesta`` -> ``Fiesta``; short codes (``GLC``, ``XC60``) and mixed writing stay."""
+    """Return ``Fiesta`` for ``FIESTA`` and ``fiesta``; short codes (``GLC``, ``XC60``) and mixed case stay."""
     words = []
     for word in name.split(" "):
         shouted = word.isupper() and word.isalpha() and len(word) > 3
@@ -251,15 +254,15 @@ def _in_title_case(name: str) -> str:
 
 @lru_cache(maxsize=65536)
 def name_car(make: str, model: str, title: str = "") -> CarName:
-    """Put together what a file says about a car's name.
+    """Combine what a file says about a car's name.
 
     Args:
-        make: The make's cell, '' when the file has none; ``VW``, ``MERCEDES_BENZ`` and `` Ford`` are fine.
-        model: The model's cell; may begin with the make and go on with the trim.
-        title: The advertisement's own heading, asked only for what the other two leave open.
+        make: The make's cell, "" when the file has none; ``VW``, ``MERCEDES_BENZ`` and `` Ford`` are fine.
+        model: The model's cell; may begin with the make and continue with the trim.
+        title: The listing's title, used only for what the other two leave open.
 
     Returns:
-        The canonical names. A model without a make is kept as the variant, since models are unique only within one.
+        The canonical names. A model without a make is kept as the variant, since models are unique only within a make.
     """
     make, model, title = tidy(make), tidy(model), tidy(title)
     if not make:
@@ -277,7 +280,7 @@ def name_car(make: str, model: str, title: str = "") -> CarName:
 
 
 def _canonical_make(make: str) -> KnownMake:
-    """The make of the table, or one without models, named as it stands."""
+    """Return the make of the table, or one without models, named as written."""
     words = make.split()
     for n_words in range(len(words), 0, -1):
         slug = slug_of(" ".join(words[:n_words]))
@@ -289,13 +292,14 @@ def _canonical_make(make: str) -> KnownMake:
 
 
 def _make_within(model: str) -> KnownMake | None:
-    """The make that a model's cell begins with, where one of its models follows."""
+    """Return the make that a model's cell begins with, where one of its models follows."""
     make, rest = _leading_make(model.split())
     return make if make is not None and _leading_model(rest, make)[1] else None
 
 
 def _without_make(model: str, title: str) -> CarName:
-    """The model's own words may begin with the make, or belong to one make only; so may the title's."""
+    """Name a car without a make cell: the model or the title may begin with the make, or name a model of one make
+    only."""
     for text in (model, title):
         if text and (named := _from_title(text)):
             return named
@@ -303,9 +307,9 @@ def _without_make(model: str, title: str) -> CarName:
 
 
 def _from_title(title: str, make_slug: str = "") -> CarName | None:
-    """Read make and model off the beginning of a heading; None when no make we know stands there.
+    """Read make and model from the beginning of a title; None when it does not begin with a known make.
 
-    With ``make_slug`` the make is known already and only the model is looked for.
+    With ``make_slug`` only the model is looked for.
     """
     year, words = _without_empty_words(title, known_makes().get(make_slug))
     make, rest = _leading_make(words)
@@ -332,9 +336,9 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
 
 
 def _without_empty_words(title: str, make: KnownMake | None = None) -> tuple[int | None, list[str]]:
-    """(year, words) of a heading from its first word that may name a car: ``Used 2017 Honda CR-V``.
+    """Return the year, and the words of a title from the first that may name a car: ``Used 2017 Honda CR-V``.
 
-    Of a known make, a number that names a model (``2019 2008 1.2``) is a year only where make or model follow it.
+    For a known make, a number that names a model (``2019 2008 1.2``) is a year only where make or model follow it.
     """
     year, words = None, title.split()
     while words:
@@ -367,7 +371,8 @@ def _is_empty(word: str) -> bool:
 
 
 def split_make(text: str) -> tuple[str, str]:
-    """The slug of the make that a text begins with, and what follows: ``Alfa Romeo Guilia``; '' where there is none."""
+    """Return the slug of the make that a text begins with, and the rest: ``Alfa Romeo Guilia``; "" where there is
+    none."""
     make, rest = _leading_make(text.split())
     return (make.slug if make else ""), " ".join(rest)
 
@@ -394,7 +399,8 @@ def _make_of_leading_model(words: list[str]) -> KnownMake | None:
 
 
 def _leading_model(words: list[str], make: KnownMake) -> tuple[int, str]:
-    """(how many words, slug) of the model at the beginning; of an engine that names its series (``328i``) no word.
+    """Return the number of words and the slug of the model at the beginning; no words for an engine that names its
+    series (``328i``).
 
     The longest name wins; a series wins over a shorter name (``C 220`` over the C of another market).
     """
@@ -408,14 +414,15 @@ def _leading_model(words: list[str], make: KnownMake) -> tuple[int, str]:
 
 
 def _later_model(words: list[str], make: KnownMake) -> int:
-    """Where behind the first word a model is named, 0 where none is; a bare number says it only as the second word."""
+    """Return the index after the first word at which a model is named, 0 if none; a bare number only as the second
+    word."""
     places = range(1, min(len(words), _FARTHEST_MODEL + 1))
     may_be = (at for at in places if at == 1 or not words[at].isdecimal())
     return next((at for at in may_be if _leading_model(words[at:], make)[1]), 0)
 
 
 def _without_leading_make(model: str, make_slug: str) -> str:
-    """``Ford Focus`` of make Ford -> ``Focus``; a model that is all make (``Mini``) stays."""
+    """Return ``Focus`` for ``Ford Focus`` of make Ford; a model that equals the make (``Mini``) stays."""
     make, rest = _leading_make(model.split())
     named = make.slug if make else slug_of(model.split(" ")[0])
     if named == make_slug and slug_of(model) != make_slug:
@@ -424,7 +431,7 @@ def _without_leading_make(model: str, make_slug: str) -> str:
 
 
 def _with_model(make: KnownMake, model: str) -> CarName:
-    """A known model followed by what is plainly trim is that model, and the trim becomes the variant."""
+    """Split a known model followed by trim into model and variant."""
     slug = slug_of(model)
     if slug in make.models or not slug:
         return CarName(make.name, make.slug, make.models.get(slug, ""), slug)
@@ -447,7 +454,7 @@ def _with_model(make: KnownMake, model: str) -> CarName:
 
 
 def _words_of_unknown_model(words: list[str]) -> int:
-    """How many words name a model that the table does not know: those before drive, body, trim or engine."""
+    """Return how many words name a model that is not in the table: those before drive, body, trim or engine."""
     for number, word in enumerate(words[1:], start=1):
         if word[0] in "([" or bare(word).replace(" ", "-") in _TRIM_WORDS or _ENGINE_SIZE.search(word):
             return number

@@ -1,7 +1,7 @@
-"""Headings that name a number, an id or a first of something, whatever word they have for that; no database.
+"""Recognise headings that name a number, an id or a first of something, whatever word they use for it; no database.
 
-``Bestands-Nr.`` says what ``Bestandsnummer`` says, ``Nº plazas`` what ``numero de plazas``, and ``1ª immatricolazione``
-what ``prima immatricolazione``. So a heading is compared by its other words, in any order.
+``Bestands-Nr.`` means ``Bestandsnummer``, ``Nº plazas`` means ``numero de plazas``, and ``1ª immatricolazione`` means
+``prima immatricolazione``. So headings are compared by their other words, in any order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Key = tuple[str, ...]
 
 
 def number_key(words: str) -> Key:
-    """A heading's words in their bare form by what they mean: ``n o plazas`` -> ``("#", "plaza")``.
+    """Return the key of a heading's bare words: ``n o plazas`` -> ``("#", "plaza")``.
 
     () where they name no number and no first of anything, or nothing else.
     """
@@ -38,11 +38,11 @@ def number_key(words: str) -> Key:
 
 
 def by_number_key(headings: Mapping[str, str], others: Iterable[str]) -> dict[Key, str]:
-    """Key -> the known heading that has it, where all headings of that key mean the same.
+    """Map keys to known headings, where all headings of a key have the same meaning.
 
     Args:
-        headings: Known headings in their bare form, and what each means.
-        others: Headings that mean something else, which we do not read.
+        headings: Known headings in their bare form, with their meanings.
+        others: Headings of other meanings, which are not read.
     """
     found: dict[Key, dict[str, str]] = {}
     for heading, meaning in [*headings.items(), *((heading, "") for heading in others)]:

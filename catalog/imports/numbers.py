@@ -1,6 +1,6 @@
-"""Numbers in texts, as people write them; no database.
+"""Read numbers in texts, in any notation; no database.
 
-What cannot be read is refused with ``Unreadable``, whose message is the reason an operator sees.
+A text that cannot be read is refused with ``Unreadable``, whose message is shown to an operator.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 
 
 class Unreadable(ValueError):
-    """A value that cannot be understood; the message says why, fit to stand after ``column: value:``."""
+    """A value that cannot be read; the message is the reason, written to follow ``column: value:``."""
 
 
 _NUMBER = re.compile(
@@ -33,7 +33,7 @@ _ALIKE = str.maketrans({"−": "-", "–": "-", "—": "-", "’": "'", "`": "'"
 
 @dataclass(frozen=True)
 class Number:
-    """A number found in a text, and the lower-case text up to the next one (where its unit stands)."""
+    """A number in a text, and the lower-case text up to the next one (where its unit is)."""
 
     digits: str
     before: str
@@ -44,19 +44,19 @@ class Number:
         return bool(re.search(r"(^|[^\w)])-\s?[^\w\s]?\s?$", self.before))
 
     def value(self, *, thousands: bool) -> Decimal:
-        """The number itself; with ``thousands``, ``12.500`` and ``12,500`` are twelve thousand five hundred."""
+        """Return the number; with ``thousands``, ``12.500`` and ``12,500`` are twelve thousand five hundred."""
         return _decimal(self.digits, thousands)
 
 
 def plain_text(text: str) -> str:
-    """One kind of space, of dash and of apostrophe; nothing invisible."""
+    """Replace all spaces, dashes and apostrophes by one kind each; remove invisible characters."""
     if text.isascii():
         return " ".join(text.replace("`", "'").split())
     return _SPACES.sub(" ", text.translate(_INVISIBLE).translate(_ALIKE).replace("公里", " km ")).strip()
 
 
 def plain_spaces(text: str) -> str:
-    """No-break, thin and other odd spaces as plain ones; invisible characters gone. Lines stay lines."""
+    """Replace no-break, thin and other spaces by plain ones, and remove invisible characters; line ends stay."""
     if text.isascii():
         return text
     return _ODD_SPACES.sub(" ", text.translate(_INVISIBLE))
@@ -64,7 +64,7 @@ def plain_spaces(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def numbers_in(text: str) -> tuple[Number, ...]:
-    """Every number of a text, each with what stands around it; () when there is none."""
+    """Return every number of a text with the text around it; () when there is none."""
     text = plain_text(text).casefold()
     found = list(_NUMBER.finditer(text))
     if not found:
@@ -117,7 +117,7 @@ _TIMES = {
 
 
 def multiplier_of(after: str) -> int:
-    """What a word behind a number multiplies it by: ``15k``, ``12,5 Tsd.``, ``3.5 lakh``."""
+    """Return the factor that a word after a number stands for: ``15k``, ``12,5 Tsd.``, ``3.5 lakh``."""
     match = re.match(r"\s?([^\W\d_]+)", after)
     if not match:
         return 1
@@ -130,7 +130,7 @@ def words_in(text: str) -> set[str]:
 
 
 def has_fraction(text: str) -> bool:
-    """Whether the only number of a cell has decimals that are not zero, which no odometer shows."""
+    """Whether the only number of a cell has decimals other than zero, which no odometer shows."""
     numbers = numbers_in(text)
     if len(numbers) != 1:
         return False
@@ -147,7 +147,7 @@ def unit_after(number: Number, units: dict[str, str]) -> str:
 
 
 def read_plain_number(text: str, *, is_whole: bool, largest: float) -> float | int:
-    """``420``, ``420 km``, ``4,5``: the one number of a cell, from 0 to ``largest``; its unit is taken for granted."""
+    """Read ``420``, ``420 km``, ``4,5``: the only number of a cell, from 0 to ``largest``; its unit is not checked."""
     numbers = numbers_in(text)
     if len(numbers) != 1 or numbers[0].is_negative:
         raise Unreadable("not one number" if len(numbers) != 1 else "a negative number")

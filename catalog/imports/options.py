@@ -1,4 +1,4 @@
-"""How a file is to be read, as a person or a supplier's profile says it; checked, before any file is opened."""
+"""How to read a file, by an operator or a feed's profile; checked before the file is opened."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from catalog.imports.listing_row import ROW_FIELDS
 from catalog.imports.money import CURRENCIES
 from catalog.imports.vocabulary import TEACHABLE
 
-SOURCE, SELLERS = "source", "sellers"  # what a complete file is complete for
-MOST_MISSING = 0.3  # of the listings on offer; more may be a broken export
+SOURCE, SELLERS = "source", "sellers"  # scope of a complete file
+MOST_MISSING = 0.3  # share of the listings on offer; if more are missing, the export may be broken
 MOST_MISSES = 1_000
 ONE_OF = {  # options with few values: the values, and what is said of another
     "distance_unit": (("", "km", "mi"), "A distance unit is km or mi, not “{}”."),
@@ -24,21 +24,21 @@ ONE_OF = {  # options with few values: the values, and what is said of another
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """How to read a file, where it does not speak for itself; '' leaves the decision to the file.
+    """How to read a file where it is ambiguous; "" decides by the file.
 
-    ``columns`` maps headings to fields before anything else does. ``make`` and ``model`` stand in where a row has
-    none. ``key`` names the fields that distinguish cars in a file without ids (default: everything it says).
+    ``columns`` maps headings to fields before anything else does. ``make`` and ``model`` are used where a row has none.
+    ``key`` names the fields that identify cars in a file without ids (default: all of them).
 
-    ``complete`` says that the file has every car of its source, or of each of the sellers it names; what it does not
-    have is then withdrawn, or what ``missing`` says, after ``misses`` such files in a row (0: after one). Where more
-    than the share ``most_missing`` is missing, an operator decides.
+    ``complete`` says that the file has every car of its source, or of each of the sellers it names; missing ones are
+    then withdrawn, or what ``missing`` says, after ``misses`` such files in a row (0: after one). Where more than the
+    share ``most_missing`` is missing, an operator decides.
 
-    ``vat`` says whether prices are "net" or "gross", whatever the file says; ``seller`` is the key of the one seller of
-    all its cars.
+    ``vat`` says whether prices are "net" or "gross", whatever the file says; ``seller`` is the key of the only seller
+    of all its cars.
 
-    ``words`` says what words of the file mean that we do not know: field -> word -> value, '' for a word that says
-    nothing; a make's value is the known make, and a model's word is ``make-slug/model-slug``. ``new_makes`` takes
-    makes and models that are not known into the catalogue, which otherwise wait for an operator.
+    ``words`` defines unknown words of the file: field -> word -> value, "" for a word without meaning; a make's value
+    is the known make, and a model's word is ``make-slug/model-slug``. ``new_makes`` adds unknown makes and models to
+    the catalogue, which otherwise wait for an operator.
     """
 
     source: str = ""
@@ -88,15 +88,19 @@ class ImportOptions:
                     raise ImportRefused(f"“{word}” cannot mean “{value}”; {name} is one of {', '.join(values)}.")
 
     def with_word(self, name: str, word: str, value: str) -> Self:
-        """The same with one word more. Raises ImportRefused for a value that its field cannot have."""
+        """Return the options with a further word.
+
+        Raises:
+            ImportRefused: For a value that its field cannot have.
+        """
         return replace(self, words={**self.words, name: {**self.words.get(name, {}), word: value}})
 
     def with_column(self, heading: str, target: str) -> Self:
-        """The same with one column more that is named."""
+        """Return the options with a further column."""
         return replace(self, columns={**self.columns, heading: target})
 
     def given(self) -> dict[str, Any]:
-        """Only what was asked for, ready for JSON."""
+        """Return the options that differ from the defaults, as JSON values."""
         plain = asdict(type(self)())
         return {
             name: value for name, value in asdict(self).items()
@@ -105,6 +109,6 @@ class ImportOptions:
 
     @classmethod
     def of_given(cls, given: Mapping[str, Any], *, source: str, is_dry_run: bool) -> Self:
-        """The options that ``given`` was made from."""
+        """Restore the options from ``given``."""
         asked = {**given, "key": tuple(given.get("key", ()))}
         return cls(**asked, source=source, is_dry_run=is_dry_run)

@@ -1,4 +1,4 @@
-"""What an import would make of the beginning of a file: how it is written, which column is what, the first rows."""
+"""A preview of an import: the dialect of the file, the field of each column, and the first rows as listings."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ IN_THE_FORM = {
 
 @dataclass(frozen=True)
 class FileColumn:
-    """One column of the file: what it is taken for, and what we would take it for by ourselves."""
+    """One column of the file: its field, and the field that we would choose by ourselves."""
 
     index: int
     heading: str
-    target: str  # '' where nothing is read from it
+    target: str  # '' for a column that is not read
     guess: str
     examples: Sequence[str]
 
@@ -63,13 +63,13 @@ class PreviewRow:
 
 @dataclass(frozen=True)
 class Preview:
-    """``problem`` says why the file cannot be read as asked; the columns are there to mend it where that can help."""
+    """A preview. ``problem`` says why the file cannot be read; columns are shown where mapping them can help."""
 
     written: dict[str, str]
     columns: Sequence[FileColumn]
     source: str = ""
     assumptions: Sequence[str] = ()
-    suggestions: Sequence[str] = ()  # what has no column, and what columns look like by their values
+    suggestions: Sequence[str] = ()  # missing fields, and fields suggested for columns by their values
     fields: Sequence[str] = ()
     rows: Sequence[PreviewRow] = field(default_factory=list)
     problem: str = ""
@@ -80,10 +80,13 @@ class Preview:
 
 
 def preview_file(path: Path, options: ImportOptions) -> Preview:
-    """Look at the beginning of a file. Raises FileRefused when it is no table of text, HeaderRefused for bad options.
+    """Read the beginning of a file.
 
-    A file whose headings say nothing to us is shown with its first row for headings, so that they can be mapped
-    by hand.
+    A file whose headings are all unknown is shown with its first row as headings, so that they can be mapped by hand.
+
+    Raises:
+        FileRefused: When it is no text table.
+        HeaderRefused: For invalid options.
     """
     options, unnamed = with_some_source(path, options)
     try:
@@ -109,7 +112,7 @@ def preview_file(path: Path, options: ImportOptions) -> Preview:
 
 
 def with_some_source(path: Path, options: ImportOptions) -> tuple[ImportOptions, str]:
-    """The options with a source for the look alone, and what is to be said where the import needs one."""
+    """Return the options with a source for the preview, and a note where the import needs one."""
     try:
         settle_source(path.name, options)
     except SourceUnnamed as unnamed:
@@ -120,7 +123,7 @@ def with_some_source(path: Path, options: ImportOptions) -> tuple[ImportOptions,
 
 
 class AnyHeadings:
-    """Takes for a header what has the most words in it."""
+    """Chooses as header the row with the most words."""
 
     is_by_position = False
 
@@ -134,7 +137,7 @@ class AnyHeadings:
 def file_columns(
     headings: Sequence[str], sample: Sequence[Sequence[str]], options: ImportOptions, read: Sequence[Column]
 ) -> list[FileColumn]:
-    """All columns that have a heading; nothing can be said about those without one."""
+    """Return all columns that have a heading."""
     chosen = {column.index: column.target for column in read}
     guesses = guessed_targets(headings, options.mapping)
     return [
@@ -145,18 +148,18 @@ def file_columns(
 
 
 def guessed_targets(headings: Sequence[str], mapping: str) -> dict[int, str]:
-    """What each column is taken for without any choice of the user."""
+    """Return the field of each column without the user's choices."""
     return {column.index: column.target for column in HeaderReader(mapping=mapping).columns(headings)}
 
 
 def examples(sample: Sequence[Sequence[str]], index: int) -> list[str]:
-    """The first different values of a column, cut to what fits a line."""
+    """Return the first different values of a column, cut to fit a line."""
     values = dict.fromkeys(cells[index].strip() for cells in sample if index < len(cells) and cells[index].strip())
     return [value[:LONGEST_EXAMPLE] for value in list(values)[:EXAMPLES_SHOWN]]
 
 
 def pairs_of(columns: Sequence[FileColumn], chosen: dict[int, str]) -> dict[str, str]:
-    """Heading -> field for the columns where the user chose another field than the guessed one."""
+    """Return heading -> field for the columns where the user chose another field than the guessed one."""
     return {
         column.heading: chosen[column.index] or IGNORE
         for column in columns
@@ -165,7 +168,7 @@ def pairs_of(columns: Sequence[FileColumn], chosen: dict[int, str]) -> dict[str,
 
 
 def target_choices() -> list[tuple[str, str]]:
-    """Everything a column may be, in words: ``mileage_mi`` is “mileage (miles)”."""
+    """Return every field a column may be, with a label: ``mileage_mi`` is “mileage (miles)”."""
     return [("", "– not read –"), *((target, in_words(target)) for target in targets() if target != IGNORE)]
 
 
@@ -178,7 +181,7 @@ def in_words(target: str) -> str:
 
 
 def for_the_form(assumption: str) -> str:
-    """An assumption names the option of the command that changes it; here the same stands in a form."""
+    """Rewrite an assumption, which names an option of the command, for the form."""
     for option, words in IN_THE_FORM.items():
         assumption = assumption.replace(option, words)
     return assumption

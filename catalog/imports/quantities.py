@@ -1,8 +1,8 @@
-"""Distances, engines, power, consumption and counts as people write them -> numbers in our units; no database.
+"""Read distances, engine sizes, power, consumption and counts into our units; no database.
 
-Each ``read_*`` takes one cell's text and returns its value, or None when the cell only says that it is not known
-(``0 CC``). What it cannot read it refuses with ``Unreadable``, whose message is the reason an operator sees.
-A unit in the cell always wins over the ``unit`` argument, which is what the header or the operator said.
+Each ``read_*`` takes the text of one cell and returns its value, or None when the cell says that it is unknown (``0
+CC``). Other texts raise ``Unreadable``, whose message is shown to an operator. A unit in the cell takes precedence over
+the ``unit`` argument, which comes from the header or the operator.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _DISTANCE_WORDS = PLAIN_WORDS["around_a_distance"] | set(_DISTANCE_UNITS)
 
 
 def read_distance_unit(text: str) -> str:
-    """``km``, ``mi`` or ``mil`` (ten kilometres) of a cell that names the unit only: ``MI``, ``SMI``."""
+    """Read ``km``, ``mi`` or ``mil`` (ten kilometres) from a cell with only a unit: ``MI``, ``SMI``."""
     words = words_in(plain_text(text).casefold())
     if words & {"kmt", "smi", "mil"}:
         return {"kmt": "km", "smi": "mi", "mil": "mil"}[next(iter(words & {"kmt", "smi", "mil"}))]
@@ -57,7 +57,7 @@ def read_distance_unit(text: str) -> str:
 
 
 def read_power_unit(text: str) -> str:
-    """``kw``, ``hp`` or ``ps`` of a cell that names only the unit."""
+    """Read ``kw``, ``hp`` or ``ps`` from a cell with only a unit."""
     match = _POWER.match(plain_text(text).casefold())
     if match is None and plain_text(text).casefold() not in ("kwt", "bhp"):
         raise Unreadable("not a known unit of power")
@@ -66,7 +66,7 @@ def read_power_unit(text: str) -> str:
 
 
 def read_distance_km(text: str, unit: str = "km") -> int:
-    """``150,000km``, ``38.852 mi``, ``45k miles``; ``unit`` is km, mi or mil (ten km). Zero is a new car's."""
+    """Read ``150,000km``, ``38.852 mi``, ``45k miles``; ``unit`` is km, mi or mil (ten km). Zero is a new car's."""
     if text.isdecimal():  # nearly every cell of a tidy file
         return _in_km(float(text), unit)
     refuse_money(text)
@@ -86,7 +86,7 @@ def read_distance_km(text: str, unit: str = "km") -> int:
         (_DISTANCE_UNITS[word] for word in words if word in _DISTANCE_UNITS), ""
     )
     if "mil" in words and not named and (unit == "mil" or distance >= 1_000):
-        return _in_km(distance, "mil")  # elsewhere "mil" is a thousand, which no car has driven a thousand times
+        return _in_km(distance, "mil")  # "mil" also means a thousand, but then the distance would be too large
     return _in_km(distance * multiplier_of(number.after), named or unit)
 
 
@@ -109,7 +109,8 @@ _ELECTRIC = re.compile(r"\b[ée]le[ck]tr", re.IGNORECASE)
 
 
 def read_engine_l(text: str, unit: str = "") -> float | None:
-    """``1248 CC``, ``1.6``, ``1,6 l``, ``2.0 TDI``, ``4 cyl, 2.2 L`` -> litres; None for zero (unknown or electric)."""
+    """Read ``1248 CC``, ``1.6``, ``1,6 l``, ``2.0 TDI``, ``4 cyl, 2.2 L`` as litres; None for zero (unknown or
+    electric)."""
     refuse_money(text)
     numbers = numbers_in(text)
     chosen = next((number for number in numbers if _LITRES.match(number.after) or _CUBIC.match(number.after)), None)
@@ -132,7 +133,7 @@ def read_engine_l(text: str, unit: str = "") -> float | None:
 
 
 def _could_be_a_size(number: Number) -> bool:
-    """Neither a count of cylinders or gears nor the digits of a name (``V6``, ``K20``, ``E85``)."""
+    """Whether a number is neither a count of cylinders or gears nor part of a name (``V6``, ``K20``, ``E85``)."""
     if _NOT_A_SIZE.match(number.after) or re.search(r"[^\W\d_]-?$", number.before):
         return False
     if re.search(r"[.,]\d", number.digits):
@@ -151,7 +152,7 @@ _POWER_IN_KW = {"kw": 1.0, "квт": 1.0, "bhp": KW_PER_HP, "hp": KW_PER_HP}
 
 
 def read_power_kw(text: str, unit: str = "") -> int | None:
-    """``110 kW (150 PS)``, ``81,4 bhp``, ``150 PS`` -> kilowatts; ``unit`` is kw, hp or ps (metric)."""
+    """Read ``110 kW (150 PS)``, ``81,4 bhp``, ``150 PS`` as kilowatts; ``unit`` is kw, hp or ps (metric)."""
     refuse_money(text)
     numbers = numbers_in(text)
     if not numbers:
@@ -199,7 +200,7 @@ _NO_FIGURE = re.compile(r"^-? ?\((?:l ?/ ?100 ?km|g ?/ ?km)\)$", re.IGNORECASE)
 
 
 def read_consumption_l_100km(text: str, unit: str = "l_100km") -> float | None:
-    """``18.9 kmpl``, ``45.6 mpg``, ``5,4 l/100km`` -> litres per 100 km; None for zero.
+    """Read ``18.9 kmpl``, ``45.6 mpg``, ``5,4 l/100km`` as litres per 100 km; None for zero.
 
     ``unit`` is l_100km, kmpl, mpg (imperial gallons) or mpg_us.
     """
@@ -258,12 +259,12 @@ _POLISH_POWER = re.compile(r"(?<![\d.,])[3-9]\d ?KM\b|(?<![\d.,])[1-9]\d\d ?KM\b
 
 
 def has_polish_power(text: str) -> bool:
-    """``2.0 TDI 140 KM``: metric horsepower in capitals, as no one writes a distance beside an engine."""
+    """Whether a text has ``140 KM``, metric horsepower in capitals; beside an engine it is no distance."""
     return bool(_POLISH_POWER.search(text))
 
 
 def has_engine_unit(text: str) -> bool:
-    """Cubic centimetres, or litres to one place: ``2.0 L`` (``50 l`` is a tank)."""
+    """Whether a text has cubic centimetres, or litres with one decimal: ``2.0 L`` (``50 l`` is a tank)."""
     return any(
         _CUBIC.match(number.after) or (_LITRES.match(number.after) and re.fullmatch(r"\d[.,]\d", number.digits))
         for number in numbers_in(text)
@@ -279,7 +280,7 @@ _ORDINALS = {
 
 
 def read_owner_count(text: str, unit: str = "") -> int | None:
-    """``1st owner``, ``Second Owner``, ``1. Hand``, ``Fourth & Above Owner``, ``Test Drive Car`` (none yet)."""
+    """Read ``1st owner``, ``Second Owner``, ``1. Hand``, ``Fourth & Above Owner``, ``Test Drive Car`` (0)."""
     numbers = numbers_in(text)
     if numbers:
         return whole_number(numbers[0], 0, 99, "owners")
@@ -294,7 +295,7 @@ _NUMBER_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 
 
 
 def read_doors(text: str, unit: str = "") -> int | None:
-    """``5``, ``4/5``, ``4 Doors``, ``>5``; of two numbers the larger. Excel makes ``4/5`` into ``04-May``."""
+    """Read ``5``, ``4/5``, ``4 Doors``, ``>5``; of two numbers the larger. Excel makes ``4/5`` into ``04-May``."""
     plain = plain_text(text).casefold()
     if match := re.fullmatch(r"0?([2-6])[-/ .](mar|may|jul|mrz|mai|märz)[a-z]*", plain):
         return {"mar": 3, "mrz": 3, "mär": 3, "may": 5, "mai": 5, "jul": 7}[match[2][:3]]
@@ -309,7 +310,7 @@ def read_doors(text: str, unit: str = "") -> int | None:
 
 
 def read_seats(text: str, unit: str = "") -> int | None:
-    """``5``, ``5 seats``, ``7.0``; None for zero."""
+    """Read ``5``, ``5 seats``, ``7.0``; None for zero."""
     numbers = numbers_in(text)
     if not numbers:
         raise Unreadable("no number in it")
@@ -317,7 +318,7 @@ def read_seats(text: str, unit: str = "") -> int | None:
 
 
 def read_coordinate(text: str, limit: float) -> float:
-    """Degrees between ``-limit`` and ``limit``, with a point or a comma."""
+    """Read degrees between ``-limit`` and ``limit``, with a point or a comma."""
     try:
         degrees = float(plain_text(text).replace(",", "."))
     except ValueError:

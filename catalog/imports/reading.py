@@ -1,6 +1,6 @@
-"""How a file is to be read: what the operator said, what the file says itself, and both together as rows; no database.
+"""Open a file with the operator's options and the file's own properties, and read it as rows; no database.
 
-The import and its preview open files here, so that what is shown before an import is what the import does.
+The import and its preview open files here, so that the preview shows what the import does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from catalog.imports.tables import Table, open_table
 
 
 def source_of(path: Path) -> str:
-    """A file's name without its endings: ``stock/Berlin.csv.gz`` -> ``berlin``."""
+    """Return a file's name without its endings: ``stock/Berlin.csv.gz`` -> ``berlin``."""
     return slug_of(_without_endings(path.name))
 
 
@@ -37,7 +37,7 @@ _MONTHS = (
     "sep(?:t|tember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?"
 )
 _DAYS = "(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|sonnabend"
-# What differs between deliveries of one supplier: dates, times, numbers of a run, days, and a browser's “(2)”.
+# Parts of names that differ between files of one supplier: dates, times, run numbers, days, and a browser's “(2)”.
 _DATED = re.compile(
     r"(?:(?<!\d)(?:19|20)\d\d(?!\d)|\d{6,}|(?<!\d)\d{1,2}[-_. ]\d{1,2}(?:[-_. ]\d{2,4})?(?!\d)|"
     r"[-_. ]?\(\d+\)|(?:kw|week|woche|cw|no|nr|v|run|part|teil)[-_. ]?\d+|"
@@ -48,9 +48,11 @@ _DATED = re.compile(
 
 
 def settle_source(name: str, options: ImportOptions) -> str:
-    """Whose listings these are. Raises SourceUnnamed where only the name of a dated file could say it.
+    """Return the source of a file's listings.
 
-    Tomorrow's file would be another source, with every car of today in it once more.
+    Raises:
+        SourceUnnamed: Where the options name none and the file's name has a date: tomorrow's file would be another
+            source, with each of its cars a second time.
     """
     if options.source:
         return options.source
@@ -71,25 +73,25 @@ _ENDING = re.compile(r"(?=.*[a-z])[a-z0-9]{1,5}|", re.IGNORECASE)  # “.7z” i
 
 @dataclass(frozen=True)
 class Reading:
-    """An open file together with everything that was settled about it: ``reader`` makes rows of its records."""
+    """An open file and how it is read: ``reader`` makes rows of its records."""
 
     options: ImportOptions
     source: str
     rows: Table
     columns: Sequence[Column]
-    unread: Sequence[str]  # headings of columns that nothing is read from
+    unread: Sequence[str]  # headings of columns that are not read
     conventions: Conventions
     reader: RowReader
-    suggested: Mapping[str, str]  # heading -> the field that its column looks like by its values
-    missing: Sequence[str]  # what no column was found for, in sentences
+    suggested: Mapping[str, str]  # heading -> field that its values suggest
+    missing: Sequence[str]  # sentences about fields without a column
 
     @property
     def suggestions(self) -> list[str]:
-        """What an operator should look at before anything is stored, in sentences."""
+        """Return sentences about what an operator should check before anything is stored."""
         return [*self.missing, *in_sentences(list(self.suggested), dict(enumerate(self.suggested.values())))]
 
     def describe(self) -> dict[str, Any]:
-        """For people, and for the log of a run."""
+        """Return the properties of the reading for people, and for the log of a run."""
         return {
             **self.rows.dialect.describe(),
             "given": self.options.given(),
@@ -110,7 +112,11 @@ POWER_UNITS = {units.HP: "hp", units.KW: "kw"}  # as settings and as columns nam
 
 @contextmanager
 def open_reading(path: Path, options: ImportOptions) -> Iterator[Reading]:
-    """Open a file and settle how it is read. Raises ImportRefused, before anything was read, when it cannot be."""
+    """Open a file and decide how it is read.
+
+    Raises:
+        ImportRefused: When it cannot be; no row was read.
+    """
     headings = HeaderReader(mapping=options.mapping, pairs=options.columns)
     with open_table(path, headings, delimiter=options.delimiter, encoding=options.encoding) as rows:
         yield settle(path, options, headings, rows)
@@ -163,9 +169,9 @@ def row_reader(
 
 
 def reader_again(options: ImportOptions, described: Mapping[str, Any]) -> tuple[Sequence[Column], RowReader]:
-    """The columns and the reader of a file that was read before, for rows of it that were kept.
+    """Return the columns and the reader of a file that was read before, for rows that were kept.
 
-    ``described`` is what ``Reading.describe`` said of it; columns are found anew, since the options may name others.
+    ``described`` is the result of ``Reading.describe``; columns are found anew, since the options may name others.
     """
     headings = described["headings"]
     columns = HeaderReader(mapping=options.mapping, pairs=options.columns).columns(headings)

@@ -1,4 +1,4 @@
-"""Records with fewer or more cells than the header: brought to its length where it is clear how."""
+"""Bring records with fewer or more cells than the header to its length, where there is one way to do it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ FREE_TEXT = ("description", "title", "variant", "tags", "place", "seller_name")
 
 
 class RecordLengths:
-    """Mends the lengths of one file's records.
+    """Corrects the lengths of one file's records.
 
     Args:
-        headings: Of the header, '' where a column has none.
-        columns: Those that feed a field, by their place in a record.
-        delimiter: What separates cells.
-        reads_well: Whether every cell of a record of the right length is understood.
+        headings: Of the header, "" where a column has none.
+        columns: Those with a field, by their index in a record.
+        delimiter: The separator of cells.
+        reads_well: Whether every cell of a record of the right length can be read.
     """
 
     def __init__(
@@ -49,7 +49,8 @@ class RecordLengths:
         return None
 
     def _joined(self, cells: list[str], n_pieces: int) -> tuple[str, list[str]] | None:
-        """Join the pieces of the one cell that held an unquoted separator, if only one way leaves no bad value."""
+        """Join the pieces of the one cell that held an unquoted separator, if only one way leaves no unreadable
+        value."""
         found: list[tuple[Column, list[str]]] = []
         for index, column in self._columns.items():
             pieces = cells[index : index + n_pieces]

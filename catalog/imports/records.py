@@ -1,4 +1,4 @@
-"""Lines of a file -> records of cells, in a dialect that is known; one bad line costs one row."""
+"""Read the lines of a file into records of cells, in a known dialect; one bad line costs one row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Dialect:
     quotechar: str = '"'
     escapechar: str | None = None
     n_lines_above: int = 0  # physical lines before the header
-    is_wrapped: bool = False  # every line as a whole stands in quotes, as some exports of exports do
+    is_wrapped: bool = False  # every line as a whole is in quotes, as in an export of an export
 
     def reader(self, lines: Iterable[str], quoting: int = csv.QUOTE_MINIMAL) -> Iterator[list[str]]:
         return csv.reader(
@@ -38,7 +38,7 @@ class Dialect:
         )
 
     def describe(self) -> dict[str, str]:
-        """For people and for the log of a run."""
+        """Return the dialect for people, and for the log of a run."""
         names = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe", " ": "space"}
         return {
             "encoding": self.encoding,
@@ -136,9 +136,9 @@ class Records:
                 yield cells, ""
 
     def _is_unterminated(self, n_cells: int) -> bool:
-        """Whether a quoted text swallowed rows: it never ended, or one of its lines is plainly a row of its own.
+        """Whether a quoted text swallowed rows: it never ended, or one of its lines is clearly a row.
 
-        In a record of the right length that takes more to believe: a list of equipment has many commas too.
+        A record of the right length needs more evidence: a list of equipment has many commas too.
         """
         fits = n_cells == self._n_columns
         return self._lines.was_cut or any(self._is_a_row(line, is_sure=not fits) for line in self._lines.taken[1:])
@@ -163,7 +163,8 @@ class Records:
 
 
 def _columns_of_digits(sample: list[list[str]], n_columns: int) -> list[int]:
-    """Columns that nearly always hold a digit: these distinguish a row from a line of prose. [] when too few."""
+    """Return columns that nearly always hold a digit, which distinguish a row from a line of prose; [] when there
+    are too few."""
     rows = [cells for cells in sample if len(cells) == n_columns]
     counts = Counter(
         column for cells in rows for column, cell in enumerate(cells) if any(letter.isdigit() for letter in cell[:40])

@@ -1,4 +1,4 @@
-"""Rows that offer no car: motorbikes, caravans, parts, adverts that ask for one."""
+"""Refuse rows that offer no car: motorbikes, caravans, parts, and adverts that look for a car."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_CARS = phrases_of("not_a_car") - _ALSO_A_MODEL
 
 
 def no_car_by_category(text: str) -> str:
-    """Why a category's cell names no car: ``Motorrad``, ``Cars > Parts``; '' when it may."""
+    """Return why a category is no car: ``Motorrad``, ``Cars > Parts``; "" when it may be one."""
     levels = [bare(level) for level in re.split(r"[>/|,;]", text)[-3:]]
     if any(level in phrases_of("not_a_car") or _starts_with_no_car(level.split()) for level in levels):
         return NOT_A_CAR
@@ -34,7 +34,8 @@ def no_car_by_category(text: str) -> str:
 
 
 def no_car_by_title(title: str) -> str:
-    """Why a heading offers no car, by its first words: ``Wohnwagen Hobby``, ``4 x alloy wheels``; '' when it may."""
+    """Return why a title offers no car, by its first words: ``Wohnwagen Hobby``, ``4 x alloy wheels``; "" when it
+    may."""
     plain = _YEAR_FIRST.sub("", bare(title))
     if plain.partition(" ")[0] in WANTED_WORDS:
         return "an advert asking for a car, not offering one"
@@ -50,7 +51,8 @@ def no_car_by_title(title: str) -> str:
 
 
 def no_car_by_make(make: str) -> str:
-    """Why the maker at the beginning of a text builds no cars: ``Yamaha MT-07``, ``Hobby De Luxe``; '' when it may."""
+    """Return why the maker at the beginning of a text builds no cars: ``Yamaha MT-07``, ``Hobby De Luxe``; "" when
+    it may."""
     return NOT_A_CAR if _starts_with(bare(make).split(), phrases_of("makers_of_no_cars")) else ""
 
 
@@ -63,6 +65,6 @@ def _starts_with(words: list[str], phrases: frozenset[str]) -> bool:
 
 
 def _beside(plain: str, number: re.Match[str]) -> list[str]:
-    """What stands before and behind the words for a set: two words, and one."""
+    """Return the two words before the words for a set, and the one after."""
     before, after = plain[: number.start()].split()[-2:], plain[number.end() :].split()[:2]
     return [" ".join(before), *before[-1:], " ".join(after), *after[:1]]

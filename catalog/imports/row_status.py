@@ -1,4 +1,4 @@
-"""The status of a row: whether its car is for sale, wherever the row says it."""
+"""Read the status of a row from any of its columns: whether its car is for sale."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class StatusReader:
 
     Args:
         by_field: The columns of each field of the file.
-        readers: By index of a column, what reads it.
-        taught: What an operator said of words under a status.
+        readers: Reader of each column, by index.
+        taught: Words under a status that an operator taught.
     """
 
     def __init__(
@@ -32,7 +32,8 @@ class StatusReader:
         self._in_words = remembering(status_in_price)
 
     def read(self, cells: Sequence[str], values: Mapping[str, Any]) -> str:
-        """What ends a listing wins, wherever the row says it; a status we do not know is a draft."""
+        """Return the status; one that ends a listing takes precedence, in whatever column; an unknown status is a
+        draft."""
         said = {values.get(field, "") for field in ("status", "is_sold", "is_reserved", "is_for_sale")}
         said |= {
             status for column in self._by_field.get("price", ())

@@ -1,8 +1,8 @@
-"""One messy source row -> a clean ``ListingRow``, or why not; no database, no clock.
+"""Read one row of a source into a ``ListingRow``, or the reasons why not; no database, no clock.
 
-A ``RowReader`` knows which column feeds which field and what a bare number means in this file. A value it cannot
-understand is dropped and reported, and the rest of the row is kept; a row is refused only when no car can be seen in
-it. Values that stand in the wrong column are put right where they are unmistakable (``£145`` under "engine size").
+A ``RowReader`` knows the field of each column and the meaning of bare numbers in this file. A value that cannot be read
+is dropped and reported, and the rest of the row is kept; a row is refused only when it holds no car. Values in the
+wrong column are moved where they are unambiguous (``£145`` under "engine size").
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def _order(column: Column) -> tuple[bool, bool, int, int]:
 
 
 def _by_field(columns: Sequence[Column]) -> dict[str, list[Column]]:
-    """The columns of each field, the one that is asked first at the front."""
+    """Return the columns of each field, in the order in which they are tried."""
     by_field: dict[str, list[Column]] = {}
-    # A price without tax is asked last: where one with tax stands beside it, nothing has to be added. Kilowatts are
-    # exact, where the horsepower beside them may be of either kind.
+    # A price without tax comes last, so that a price with tax is used where there is one. Kilowatts come before
+    # horsepower, which may be metric or imperial.
     for column in sorted(columns, key=_order):
         by_field.setdefault(column.field, []).append(column)
     prices = by_field.get("price", [])
@@ -59,13 +59,14 @@ def _by_field(columns: Sequence[Column]) -> dict[str, list[Column]]:
 
 
 def _with_units_apart(by_field: Mapping[str, Sequence[Column]]) -> list[tuple[str, str]]:
-    """(field, field of its unit) where the row names the unit in a column of its own."""
+    """Return (field, field of its unit) where the row has the unit in a column of its own."""
     fields = ((field, f"{field}_unit") for field in ("mileage", "power"))
     return [(field, unit) for field, unit in fields if field in by_field and unit in by_field]
 
 
 def _without_name(variant: str, name: CarName) -> str:
-    """``KADJAR 1.3 TCe`` of a Kadjar, ``Renault Kadjar 1.3 TCe``: what follows the names in the trim's column."""
+    """Return what follows the names in the trim's column: ``KADJAR 1.3 TCe`` of a Kadjar, ``Renault Kadjar 1.3
+    TCe``."""
     for part in (name.make, name.model):
         if part and variant.casefold().startswith(f"{part.casefold()} "):
             variant = variant[len(part) :].lstrip()
@@ -73,7 +74,7 @@ def _without_name(variant: str, name: CarName) -> str:
 
 
 class RowReader:
-    """Reads the rows of one file. Pure: the same cells give the same reading, whatever came before."""
+    """Reads the rows of one file. Pure: the same cells give the same result, whatever came before."""
 
     def __init__(
         self,
@@ -108,7 +109,7 @@ class RowReader:
         self._pair_readers: dict[str, tuple[Column, Read] | None] = {}
 
     def read(self, cells: Sequence[str]) -> RowReading:
-        """Read one record; short ones are padded, long ones mended when it is clear how."""
+        """Read one record; short ones are padded, long ones corrected when it is clear how."""
         if not any(cell.strip() for cell in cells):
             return refused("the row is empty")
         problems: list[RowProblem] = []
@@ -128,7 +129,7 @@ class RowReader:
         return self._finish(cells, values, problems, recovered)
 
     def _values(self, cells: Sequence[str], problems: list[RowProblem], recovered: list[str]) -> dict[str, Any]:
-        """Every field's value, by the columns that claim it; what could not be read is put right or reported."""
+        """Return the value of every field; values that could not be read are moved or reported."""
         values: dict[str, Any] = {}
         failures: list[Failure] = []
         n_cells = len(cells)
@@ -154,7 +155,8 @@ class RowReader:
         return values
 
     def _choose_model(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """Of several columns of models the first that names one of the make; what stood before it is the trim."""
+        """Choose among several model columns the first that names a model of the make; the ones before it are the
+        trim."""
         named = [cells[column.index] for column in self._by_field["model"] if column.index < len(cells)]
         known = [text for text in named if text.strip() and names_model(values["make"], text)]
         if known and values.get("model") and not names_model(values["make"], values["model"]):
@@ -167,7 +169,8 @@ class RowReader:
         return not problems
 
     def _read_with_units(self, cells: Sequence[str], values: dict[str, Any], failures: list[Failure]) -> None:
-        """Read a distance or power again by the unit that the row names in another column; one in the cell wins."""
+        """Read a distance or power again by the unit in another column of the row; a unit in the cell takes
+        precedence."""
         for field, unit_field in self._units_apart:
             unit = values.get(unit_field)
             for column in self._by_field[field]:
@@ -182,7 +185,8 @@ class RowReader:
                     break
 
     def _read_minor(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """The pence of a price, in a column of their own or all of it in pence, as the column or the row says."""
+        """Read the pence of a price, from a column of their own, or the whole price in pence, as the column or the
+        row says."""
         money: Money | None = values.get("price")
         units = (cells[column.index] for column in self._by_field.get("currency", ()) if column.index < len(cells))
         in_minor = money is not None and not self._is_price_of_minor(cells) and any(map(is_minor_unit, units))
@@ -202,7 +206,8 @@ class RowReader:
                 money = values["price"] = replace(money, amount=minor.amount)
 
     def _is_price_of_minor(self, cells: Sequence[str]) -> bool:
-        """Whether the price is of a column of pence, which has been divided: a unit beside it says the same again."""
+        """Whether the price is of a column of pence and has been divided already; a unit in another column repeats
+        it."""
         for column in self._by_field.get("price", ()):
             if column.index < len(cells) and has_content(self._readers[column.index](cells[column.index])[0]):
                 return is_of_minor(column.unit)
@@ -214,7 +219,8 @@ class RowReader:
                 self._read_pair(cells[name_index], cells[value_index], values)
 
     def _read_pair(self, name: str, text: str, values: dict[str, Any]) -> None:
-        """A cell whose meaning stands in the cell beside it; it fills only what no column of its own says."""
+        """Read a cell whose meaning is in the cell beside it; it fills only fields without a value of their own
+        column."""
         if name not in self._pair_readers:
             column = recognise(name) if name.strip() and len(self._pair_readers) < CACHE_SIZE else None
             self._pair_readers[name] = (column, remembering(self._column_readers.of(column))) if column else None
@@ -225,7 +231,8 @@ class RowReader:
                 values.setdefault(found[0].field, value)
 
     def _why_no_car(self, cells: Sequence[str], values: dict[str, Any]) -> str:
-        """Why the row offers no car: a motorbike, caravan or part by its category or title, or a sum; '' if it may."""
+        """Return why the row offers no car: a motorbike, caravan or part by its category or title, or a sum; "" if
+        it may."""
         for field in ("body", "tags"):
             for column in self._by_field.get(field, []):
                 if (
@@ -241,7 +248,7 @@ class RowReader:
         return "a sum, not a car" if self._is_sum(cells, values) else ""
 
     def _is_sum(self, cells: Sequence[str], values: dict[str, Any]) -> bool:
-        """Whether a word for a sum stands where the car would be named; under "damage" or "seller" it is none."""
+        """Whether the car's name is a word for a sum; under "damage" or "seller" such a word has another meaning."""
         totals = phrases_of("totals")
         names = ("make", "title", "vin", "model") if self._make else ("make", "title", "vin")
         if any(name and bare(name) not in totals for name in map(values.get, names)):
@@ -251,7 +258,7 @@ class RowReader:
         return any(bare(cell) in totals for cell in (next((cell for cell in cells if cell.strip()), ""), *named_by))
 
     def _keep(self, column: Column, text: str, value: Any, values: dict[str, Any], problems: list[RowProblem]) -> None:
-        """The first value of a field is kept; tags add up; twin columns that disagree are reported."""
+        """Keep the first value of a field; tags are added; columns of one field that disagree are reported."""
         field = column.field
         if field not in values:
             values[field] = value
@@ -277,7 +284,7 @@ class RowReader:
         return RowReading(row, tuple(problems), tuple(recovered))
 
     def _named(self, values: dict[str, Any]) -> CarName:
-        """The car's name, with a model that an operator said is another one; its trim stays."""
+        """Return the car's name, with a model that an operator mapped to another one; its trim stays."""
         title = values.get("title", "")
         if "make" not in self._by_field and slug_of(values.get("seller_name", "")) in known_makes():
             values["make"] = values.pop("seller_name")  # of shops, which call the manufacturer of a product its vendor
@@ -332,7 +339,8 @@ class RowReader:
         return values.get("year") or registered or values.get("age_years") or self._year_of_title(name.year)
 
     def _priced(self, values: dict[str, Any], problems: list[RowProblem], recovered: list[str]) -> Money | None:
-        """The price with its currency: its own, else the row's, else the file's; with the tax that comes on top."""
+        """Return the price with its currency (its own, else the row's, else the file's), raised by a tax to be
+        added."""
         money: Money | None = values.get("price")
         if money is None:
             return None
@@ -355,7 +363,7 @@ class RowReader:
         problems: list[RowProblem],
         recovered: list[str],
     ) -> Decimal:
-        """The amount as a buyer pays it. Where the rate is not known the amount stays, with a note."""
+        """Return the amount that a buyer pays. Where the rate is not known the amount stays, with a note."""
         vat = {"gross": "", "net": money.vat or NET}.get(self._conventions.vat, money.vat)
         if not vat:
             if self._conventions.vat:
@@ -377,7 +385,7 @@ class RowReader:
     def _coordinates(
         self, values: dict[str, Any], problems: list[RowProblem]
     ) -> tuple[float, float] | tuple[None, None]:
-        """Both or neither; 0 and 0 stand for coordinates that were not filled in."""
+        """Return both or neither; 0 and 0 stand for coordinates that were not filled in."""
         latitude, longitude = values.get("latitude"), values.get("longitude")
         if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
             return None, None

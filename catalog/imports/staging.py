@@ -1,9 +1,9 @@
-"""Store cleaned rows by the thousand: COPY into a staging table, then a few statements over all of it.
+"""Store rows by the thousand: COPY into a staging table, then a few statements over all of it.
 
-What a file does not say is never erased: an empty cell leaves what the catalogue knows. A listing's status moves only
-where the file names one, with three exceptions: a listing that is expired, or ended because complete deliveries did
-not have it, is for sale again when it is in the file again, and a draft that waited for its price goes live with it. A
-listing that comes back keeps its time of publication.
+Values that a file does not give are never erased: an empty cell leaves the catalogue's value. A listing's status
+changes only where the file gives one, with three exceptions: a listing that expired, or ended because complete files
+did not have it, is for sale again when it is in the file again, and a draft that waited for its price goes live with
+it. A listing that comes back keeps its time of publication.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from catalog.imports import staging_sql as sql
 from catalog.imports.listing_row import DIGEST_BYTES, ListingRow
 from web.postgres.pooling import need_session
 
-ATTEMPTS = 3  # another process may add a listing between our look and our insert
+ATTEMPTS = 3  # another process may add a listing between our SELECT and our INSERT
 
 
 class Identity(NamedTuple):
-    """What a row says of which listing is its own: ``external_id`` is '' for one that has only a fingerprint."""
+    """The identity of a row's listing: ``external_id`` is "" for one that has only a fingerprint."""
 
     external_id: str
     seller_key: str
@@ -35,7 +35,7 @@ class Identity(NamedTuple):
 
 @dataclass(frozen=True)
 class StagedRow:
-    """A row on its way in. ``key`` distinguishes cars of one source, ``content`` what is said about them."""
+    """A row to be stored. ``key`` identifies cars of one source, ``content`` is a digest of the values."""
 
     number: int
     row: ListingRow
@@ -43,7 +43,7 @@ class StagedRow:
     content: str
     fingerprint: str  # '' where the row has an id of its own
     seller_key: str
-    seller_keys: tuple[str, ...] = ()  # what a dealer is known by in other sources
+    seller_keys: tuple[str, ...] = ()  # keys of the dealer that are common to all sources
 
     @property
     def identity(self) -> Identity:
@@ -52,7 +52,7 @@ class StagedRow:
 
 @dataclass
 class BatchResult:
-    """What became of a batch; ``repeated`` pairs numbers of rows for cars of earlier rows with whether they differ."""
+    """The outcome of a batch; ``repeated`` pairs numbers of rows for cars of earlier rows with whether they differ."""
 
     created_ids: list[int] = field(default_factory=list)
     updated_ids: list[int] = field(default_factory=list)
@@ -69,13 +69,13 @@ class BatchResult:
 
 
 def key_of(external_id: str) -> str:
-    """An id of any length as the fixed-length key that rows are compared by."""
+    """Return a key of fixed length for an id of any length."""
     return hashlib.blake2b(f"id\x1f{external_id}".encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 @contextmanager
 def staging_tables() -> Iterator[None]:
-    """The temporary tables of one import, on this connection; behind PgBouncer, in one transaction."""
+    """Create the temporary tables of one import, on this connection; behind PgBouncer, in one transaction."""
     if not connection.in_atomic_block:
         need_session("an import")
     with connection.cursor() as cursor:
@@ -126,7 +126,7 @@ def _cells(staged: StagedRow) -> list[Any]:
 
 @contextmanager
 def unnoted(cursor: Any) -> Iterator[None]:
-    """What is written to listings inside is no change that readers of the change log need to know of."""
+    """Write to listings without an entry in the change log, for changes that its readers do not need."""
     cursor.execute("SET LOCAL forecourt.unnoted = 'on'")
     yield
     cursor.execute("SET LOCAL forecourt.unnoted = 'off'")
@@ -136,12 +136,12 @@ def merge(
     *, source: str, currency: str, seen_at: datetime, run_id: int | None = None, seller_id: int | None = None,
     are_ids_shared: bool = False,
 ) -> BatchResult:  # fmt: skip
-    """Bring the staged rows into the catalogue. Call it in a transaction; rolling back undoes all of it.
+    """Merge the staged rows into the catalogue. Call it in a transaction; rolling back undoes all of it.
 
-    Their listings were last seen at ``seen_at``, which is one time for all rows of a delivery. With
-    ``seller_id`` all of them are of that seller. Where ``are_ids_shared``, two sellers may use one number.
+    Their listings were last seen at ``seen_at``, which is the same for all rows of a file. With ``seller_id`` all of
+    them are of that seller. With ``are_ids_shared``, two sellers may use the same number.
 
-    With a run, what is done to each listing is noted as an ``ImportedListing`` of it, so that it can be undone.
+    With a run, each change of a listing is recorded as an ``ImportedListing`` of it, so that it can be undone.
     """
     result = BatchResult()
     with connection.cursor() as cursor:
@@ -173,7 +173,7 @@ def merge(
 
 
 def _add_names(cursor: Any, source: str, run_id: int | None) -> None:
-    """Makes, models, sellers and keys of sellers that the catalogue does not have yet."""
+    """Add makes, models, sellers and keys of sellers that the catalogue does not have."""
     given = {"source": source, "run": run_id}
     statements = {
         "key": sql.FIND_SELLERS, "make": sql.ADD_MAKES, "model": sql.ADD_MODELS, "seller": sql.ADD_SELLERS,
@@ -183,12 +183,12 @@ def _add_names(cursor: Any, source: str, run_id: int | None) -> None:
 
 
 def _add(cursor: Any, kind: str, add: str, given: dict[str, Any]) -> None:
-    """Add names of one kind; with a run, each that is new is noted as an ``ImportedName`` of it."""
+    """Add names of one kind; with a run, each new one is recorded as an ``ImportedName`` of it."""
     cursor.execute(add if given["run"] is None else sql.NOTE_ADDED.format(add=add, kind=kind), given)
 
 
 def _settle_sellers(cursor: Any, given: dict[str, Any], *, are_ids_shared: bool) -> None:
-    """Whose cars the rows are, and by which ids they are known where two dealers use one number."""
+    """Find the sellers of the rows, and the ids of the cars where two dealers use the same number."""
     cursor.execute(sql.HAS_SELLERS, given)
     if cursor.fetchone()[0]:
         cursor.execute(sql.RESOLVE, given)
@@ -200,7 +200,7 @@ def _settle_sellers(cursor: Any, given: dict[str, Any], *, are_ids_shared: bool)
 def find_listings(
     *, source: str, identities: Sequence[tuple[int, Identity]], seller_id: int | None = None
 ) -> dict[int, int]:
-    """Number of a row -> the listing that is known by its identity; of several identities of a number the first.
+    """Return by row number the listing with one of its identities; of several identities the first.
 
     With ``seller_id`` all of them are of that seller, as in ``merge``.
     """
@@ -218,14 +218,14 @@ def find_listings(
 
 
 def see(*, source: str, identities: Sequence[Identity], seen_at: datetime, seller_id: int | None = None) -> None:
-    """Listings whose rows wait are in the file all the same."""
+    """Mark the listings of waiting rows as seen."""
     found = find_listings(source=source, identities=list(enumerate(identities)), seller_id=seller_id)
     with transaction.atomic(), connection.cursor() as cursor, unnoted(cursor):
         cursor.execute(sql.SEE_WAITING, {"ids": list(found.values()), "seen": seen_at})
 
 
 def _update_known(cursor: Any, seen_at: datetime, run_id: int | None) -> list[int]:
-    """Update the listings that are known already and say something else now; returns their ids."""
+    """Update the existing listings whose values have changed; returns their ids."""
     cursor.execute(sql.LOCK)
     if run_id is not None:
         cursor.execute(sql.NOTE_REPLACED.format(kept=", ".join(f"l.{name}" for name in sql.KEPT)), {"run": run_id})

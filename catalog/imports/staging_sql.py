@@ -1,11 +1,11 @@
-"""The statements by which staged rows become listings, and the columns they work on."""
+"""The SQL that merges staged rows into listings, and the columns it writes."""
 
 from __future__ import annotations
 
 from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, TEXTS, columns_of
 
 # ruff: noqa: S608 -- the statements are put together from this module's own column names, never from a file's
-# Columns of a listing that a row may change, by what "the row does not say" looks like.
+# Columns of a listing that a row may change, by their value for "not given".
 SQL_TYPES = {
     "count": "integer", "large count": "integer", "month": "integer", "fraction": "double precision",
     "money": "numeric",
@@ -56,14 +56,14 @@ CREATE TEMP TABLE import_seen (key uuid PRIMARY KEY, content uuid NOT NULL);
 CREATE TEMP TABLE import_car (external_id text PRIMARY KEY, content uuid NOT NULL);
 """
 DROP = "DROP TABLE IF EXISTS pg_temp.import_row, pg_temp.import_seen, pg_temp.import_car"
-# Rows that an earlier batch brought already leave the staging table; the others are remembered.
+# Rows of an earlier batch leave the staging table; the keys of the others are kept for later batches.
 TAKE_REPEATS = """
 DELETE FROM import_row r USING import_seen s WHERE s.key = r.key
 RETURNING r.row_number, r.content <> s.content
 """
 REMEMBER = "INSERT INTO import_seen SELECT key, content FROM import_row"
-# Rows with other keys may be one car all the same: one names its dealer and another does not, or two names are one
-# dealer's. That is known once dealers are; the first row is kept, of this batch and of those before.
+# Rows with different keys may be of one car: one names its dealer and the other does not, or two names are of one
+# dealer. Once dealers are known, the first row is kept, of this batch and the ones before.
 TAKE_DOUBLES = """
 DELETE FROM import_row r USING (
     SELECT DISTINCT ON (external_id) external_id, content, row_number FROM (
@@ -96,8 +96,8 @@ WHERE model_slug <> ''
 ORDER BY m.id, model_slug, row_number
 ON CONFLICT (make_id, slug) DO NOTHING
 """
-# A dealer whom no id of this source names may be known from another one: by name and place, telephone, VAT id or
-# domain. Branches have one domain and VAT id: these count only where places do not differ. In a source its ids decide.
+# A dealer without an id of this source may be known from another one: by name and town, telephone, VAT id or domain.
+# Branches share domain and VAT id, so these count only where towns do not differ. Within a source its ids decide.
 FIND_SELLERS = """
 INSERT INTO catalog_sellerkey (key, seller_id)
 SELECT DISTINCT ON (r.seller_key) r.seller_key, s.id
@@ -135,8 +135,8 @@ ORDER BY seller_key, row_number
 ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, kind = excluded.kind
 WHERE (known.name, known.kind) IS DISTINCT FROM (excluded.name, excluded.kind)
 """
-# What an import adds is noted, so that undoing takes it away again: a wrong key would join two dealers for ever. A row
-# that was only updated has a previous version.
+# Additions are recorded, so that a rollback removes them: a wrong key would join two dealers for good. A row that was
+# only updated has a previous version.
 NOTE_ADDED = """
 WITH made AS ({add} RETURNING id, xmax = 0 AS is_new)
 INSERT INTO catalog_importedname (run_id, kind, name_id) SELECT %(run)s, '{kind}', id FROM made WHERE is_new
@@ -162,9 +162,9 @@ UPDATE import_row r SET
         )
     END
 """
-# Ids are used again: another car under a known id is another listing. Its VIN says so; where one is not known, two of
-# three that differ do: the name (make or model), the year, an odometer that went back, or far ahead. One alone is a
-# correction, or the time.
+# Ids are reused: another car under a known id is another listing. It is another car if the VIN differs; where a VIN is
+# unknown, if two of three differ: the name (make or model), the year, an odometer that went back or far ahead. A single
+# difference is a correction.
 IS_OTHER_NAME = (
     "(r.make_id <> l.make_id OR r.make_id IS NOT DISTINCT FROM l.make_id AND r.model_id <> l.car_model_id) IS TRUE"
 )
@@ -183,7 +183,7 @@ FROM import_row r JOIN catalog_listing l ON l.id = r.listing_id
 CROSS JOIN LATERAL (SELECT l.external_id, NULL::text AS description, {{kept}}) old
 WHERE {IS_OTHER_CAR}
 """
-# The car that had the id before ends and gives it up; its events stay with it.
+# The listing that had the id before ends and loses the id; its events stay with it.
 REPLACE = f"""
 WITH replaced AS (
     UPDATE catalog_listing l SET
@@ -198,14 +198,14 @@ TOGETHER = """left(
     CASE WHEN {0}.seller_key = '' THEN {0}.seller_id::text ELSE substr({0}.seller_key, length(%(source)s) + 2) END
     || '/' || {0}.external_id, 255
 )"""
-# One row at a time, by the index: of a source that is new to the statistics the planner expects next to no listings,
-# and would read all of them for each row.
+# LIMIT 1 makes each row use the index: for a source that is new to the statistics the planner expects hardly any
+# listings, and would read all of them for each row.
 BY_ID = """
 SELECT l.id, l.external_id, l.seller_id, l.vin, l.make_id, l.car_model_id, l.year, l.mileage_km, l.last_seen_at
 FROM catalog_listing l WHERE l.source = %(source)s AND l.external_id = {0}.external_id LIMIT 1
 """
-# The listings of a source that are known by a dealer and a number together: a file names its dealer by an id or by a
-# name, and yesterday's by the other.
+# Listings of a source whose identity is a dealer and a number together; one file names the dealer by an id, another
+# by a name.
 OF_DEALER = f"""
 SELECT l.id, l.external_id FROM (
     SELECT {{0}}.together AS external_id
@@ -221,8 +221,8 @@ SELECT l.id, l.external_id FROM (
 CROSS JOIN LATERAL ({BY_ID.format("named")}) l
 ORDER BY l.external_id <> {{0}}.together, l.id LIMIT 1
 """
-# Two dealers may use one number. Where the car that is known under an id is another dealer's, and is not plainly this
-# one, the row is known by its dealer and the number together, now and whenever it comes again.
+# Two dealers may use the same number. Where the car with the id is another dealer's, and is not clearly the same car,
+# the identity of the row is its dealer and the number together, now and in further files.
 SEPARATE = f"""
 UPDATE import_row r SET external_id = coalesce(own.external_id, found.together)
 FROM (
@@ -243,7 +243,7 @@ WHERE r.row_number = found.row_number AND (
     END)
 )
 """
-# The listings that rows would be merged into, without staging them. A number that dealers share is the row's own one's.
+# The listings that rows would be merged into, without staging them. Of a number shared by dealers, the row's own.
 FIND_LISTINGS = f"""
 WITH given AS (
     SELECT g.*, coalesce(
@@ -274,7 +274,7 @@ HAS_SELLERS = """
 SELECT EXISTS (SELECT FROM import_row r WHERE %(seller)s::bigint IS NOT NULL OR r.seller_key <> '')
 """
 COUNT = "SELECT count(*), count(*) FILTER (WHERE listing_id IS NULL) FROM import_row"
-# Always in the order of the ids, so that two writers never wait for each other crosswise.
+# Always in the order of the ids, so that two writers never deadlock.
 LOCK = """
 SELECT id FROM catalog_listing WHERE id IN (SELECT listing_id FROM import_row) ORDER BY id FOR UPDATE
 """
@@ -295,7 +295,7 @@ MERGED = {
     "currency": "CASE WHEN r.price IS NULL THEN l.currency ELSE r.currency END",
     **{name: f"CASE WHEN cardinality(r.{name}) = 0 THEN l.{name} ELSE r.{name} END" for name in LIST_COLUMNS},
     "status": STATUS,
-    # what one photo was known of before there were several says nothing new
+    # a single photo that equals ``photo_url`` is no change to a listing without ``photos``
     "photos": """CASE
         WHEN cardinality(r.photos) = 0 OR cardinality(l.photos) = 0 AND r.photos = ARRAY[l.photo_url] THEN l.photos
         ELSE r.photos
@@ -303,7 +303,7 @@ MERGED = {
     **{name: f"coalesce(r.{name}, l.{name})" for name in NULLABLE},
     **{name: f"coalesce(nullif(r.{name}, ''), l.{name})" for name in TEXT_COLUMNS},
 }
-# A title that was made of the names is made again of new ones; a file that gives no title of its own means no other.
+# A title that was made of the names is made again of new names; a file without titles leaves other titles.
 MERGED["title"] = f"""CASE
     WHEN r.title <> '' THEN r.title
     WHEN l.title = '' OR ({IS_OTHER_NAME}) AND r.built_title <> '' THEN r.built_title
@@ -324,7 +324,7 @@ INSERT INTO catalog_pricechange (listing_id, old_price, new_price, currency, cha
 SELECT id, old_price, price, currency, now() FROM import_change
 WHERE old_price IS NOT NULL AND price <> old_price AND currency = old_currency
 """
-# What undoing needs. A description is kept only where it changes, since it may be longer than all the rest.
+# Columns that a rollback needs. A description is kept only where it changes, since it may be very long.
 KEPT = [
     *(name for name in MERGED if name != "description"),
     "published_at",
@@ -344,8 +344,8 @@ CROSS JOIN LATERAL (
         CASE WHEN l.description <> c.description THEN l.description END AS description
 ) old
 """
-# When buyers could first see a car is when its source put it online, where it says so and that is plausible; a known
-# listing follows once its source says it, or says another time, and only to an earlier one: no advert is fresh again.
+# A listing's time of publication is when its source put it online, where that is given and plausible; that of a known
+# listing is corrected later, but only to an earlier time, so that no listing becomes new again.
 POSTED_AT_MOST_DAYS = 730
 IS_PLAUSIBLY_POSTED = f"{{0}}.posted_at BETWEEN now() - interval '{POSTED_AT_MOST_DAYS} days' AND now()"
 UPDATE = f"""
@@ -393,7 +393,7 @@ ORDER BY row_number
 ON CONFLICT DO NOTHING
 RETURNING id, external_id, fingerprint
 """
-# An undone import leaves it: which car it is does not depend on what is said of it.
+# A rollback keeps this identity, which does not depend on the values of the import.
 NAME_CARS = """
 UPDATE catalog_listing l SET vin = r.vin FROM import_row r
 WHERE r.listing_id = l.id AND r.vin <> '' AND l.vin <> r.vin
@@ -407,13 +407,13 @@ WITH stored AS ({INSERT}), noted AS (
 )
 SELECT id, external_id, fingerprint FROM stored
 """
-# Listings that the file says nothing new about were seen all the same. That is no change: neither their time of change
-# nor the change log notes it (migration 0010), and with them no index of listings reads them again.
+# Unchanged listings are marked as seen. This changes neither their time of change nor the change log (migration 0010),
+# so no listing index reads them again.
 SEE = """
 UPDATE catalog_listing l SET last_seen_at = %(seen)s, missed_runs = 0 FROM import_row r
 WHERE l.id = r.listing_id AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s)
 """
-# A car that ended by its absence keeps the mark of that, by which it comes back once its row can be merged.
+# A car that ended by its absence stays marked, so that it comes back once its row can be merged.
 SEE_WAITING = f"""
 UPDATE catalog_listing l SET
     last_seen_at = %(seen)s, missed_runs = CASE WHEN l.status IN {ENDED} THEN l.missed_runs ELSE 0 END

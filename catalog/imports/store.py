@@ -1,4 +1,4 @@
-"""Store the cars of a file: in batches, each a transaction, so that a run that is broken off keeps what it has."""
+"""Store the cars of a file in batches, each a transaction, so that an interrupted run keeps what it stored."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from web.postgres.pooling import need_session
 
 logger = logging.getLogger(__name__)
 
-BATCH = "imports"  # in metrics, of rows that were left out
+BATCH = "imports"  # label in the metric of rows left out
 BATCH_ROWS = 5_000  # one transaction; small enough that its locks are short
 
 STORED_PROBLEMS_PER_KIND = 10_000  # dropped values of one column for one reason; refused rows are all stored
 
-LONGEST_BAD_ROW = 100_000  # characters of a row that is kept to be mended
+LONGEST_BAD_ROW = 100_000  # characters of a row that is kept to be corrected
 
 EXAMPLES_PER_KIND = 3
 
@@ -64,20 +64,20 @@ def import_listings(
     report: Callable[[int, int, ImportRun], None] = lambda position, size, run: None,
     opened: Callable[[Reading], None] = lambda reading: None,
 ) -> ImportRun:
-    """Read a file and store its cars; the returned run says what became of every row.
+    """Read a file and store its cars; the returned run has the outcome of every row.
 
-    Rows are stored in batches of ``BATCH_ROWS``, each in a transaction of its own, so a run that is broken off keeps
-    what it stored, and the same file read again ends where an unbroken run would have. After each batch
+    Rows are stored in batches of ``BATCH_ROWS``, each in a transaction of its own, so an interrupted run keeps what it
+    stored, and reading the same file again ends in the state of an uninterrupted run. After each batch
     ``listings_stored`` is sent with the ids that are new or changed. A dry run does the same and rolls every batch
-    back. ``report`` is called with (bytes read, bytes in the file, run) as it goes on, and ``opened`` once it is
-    settled how the file is read, before anything is stored.
+    back. ``report`` is called with (bytes read, bytes in the file, run) during the run, and ``opened`` once it is
+    decided how the file is read, before anything is stored.
 
-    A ``run`` that the caller made and marked as running is carried out, or carried on: rows it has stored already
-    are read again, which costs no more than reading, and neither stored nor counted twice.
+    A ``run`` that the caller made and marked as running is done or resumed: rows it has stored already are read again,
+    which costs no more than reading, and neither stored nor counted twice.
 
     Raises:
-        ImportRefused: The file cannot be read or has no header we understand; nothing was written. When it breaks
-            off later (a truncated archive), the run is marked as failed and its batches stay.
+        ImportRefused: The file cannot be read or its header is unknown; nothing was written. When it ends too early (a
+            truncated archive), the run is marked as failed and its batches stay.
         JobCancelled: The run was cancelled; its batches stay.
     """
     with open_reading(path, options or ImportOptions()) as reading:
@@ -91,7 +91,7 @@ def import_listings(
 
 
 class _Import:
-    """One import under way: from records to rows, from rows to batches, and the account of it all."""
+    """One running import: reads records into rows, collects rows into batches, and counts."""
 
     def __init__(self, reading: Reading, run: ImportRun, report: Callable[[int, int, ImportRun], None]) -> None:
         self._reading, self._run, self._report = reading, run, report
@@ -140,7 +140,7 @@ class _Import:
         self._store()
 
     def _count_absent(self) -> None:
-        """Once all is stored: what a complete delivery does not have."""
+        """End the listings that a complete file does not have, once all of it is stored."""
         if not self._reading.options.complete or self._run.is_dry_run:
             return
         with transaction.atomic():
@@ -149,7 +149,8 @@ class _Import:
             self._run.save(update_fields=[*ACCOUNT, *ABSENCE])
 
     def _is_batch_full(self) -> bool:
-        """A batch also ends where an earlier process had stored everything, so that none is half stored already."""
+        """Whether the batch ends here; it also ends where an earlier process had stopped, so that no batch is stored
+        partly."""
         return len(self._batch) >= BATCH_ROWS or self._problems.is_full or self._number == self._n_done
 
     def _take(self, record: Record) -> None:
@@ -174,14 +175,14 @@ class _Import:
             self._problems.keep(bad, problems)
 
     def _waits(self, number: int, row: ListingRow) -> RowProblem | None:
-        """Why a row has to wait for an operator. The listing that it may have already was seen all the same."""
+        """Return why a row has to wait for an operator. The listing that it may have already counts as seen."""
         problem = problem_of_names(row, self._reading.options, self._reading.columns, self._names)
         if problem and not self._run.is_dry_run:
             self._waiting.append(staged_row(number, row, self._source, self._reading.options).identity)
         return problem
 
     def _stage(self, number: int, row: ListingRow) -> str:
-        """Add a row to the batch, unless the batch has that car already; its fingerprint."""
+        """Add a row to the batch, unless the batch has that car already; returns its fingerprint."""
         staged = staged_row(number, row, self._source, self._reading.options)
         if earlier := self._batch.get(staged.key):
             self._note_repeat(number, differs=earlier.content != staged.content)
@@ -190,13 +191,14 @@ class _Import:
         return staged.fingerprint
 
     def _note_repeat(self, number: int, *, differs: bool) -> None:
-        """The first row of a car is kept: were it the last, reading the file twice would change prices to and fro."""
+        """Count a repeated car. Its first row is kept: with the last one, reading a file twice would change prices
+        twice."""
         self._run.rows_repeated += 1
         if differs:
             self._problems.add(number, [RowProblem("", "", IS_REPEAT)])
 
     def _store(self) -> None:
-        """Bring the batch in, with its problems and the account so far, in one transaction."""
+        """Store the batch with its problems and counts in one transaction."""
         rows = list(self._batch.values())
         if self._number <= self._n_done:
             each_that_works(rows, lambda part: self._note_repeats(staging.stage(part)), batch=BATCH)
@@ -248,19 +250,19 @@ class _Import:
         return []
 
     def _refuse(self, row: staging.StagedRow, error: Exception) -> list[staging.BatchResult]:
-        """A row that the database does not take costs the import that row, and is named like any other refused one."""
+        """Refuse a row that the database rejects, as any other refused row; the other rows are stored."""
         reason = f"the database does not take this row: {str(error).splitlines()[0]}"
         self._problems.add(row.number, [RowProblem("", "", reason, is_fatal=True)])
         self._run.rows_refused += 1
         return []
 
     def _hold_run(self) -> None:
-        """The run cannot be cancelled while a batch is being stored; one that was cancelled stores no more."""
+        """Lock the run, so that it cannot be cancelled while a batch is stored; raises if it was cancelled."""
         if not Attempt(self._run).row().select_for_update().exists():
             raise JobCancelled("The import was cancelled, or another process has taken it.")
 
     def _save_account(self, result: staging.BatchResult) -> None:
-        """Everything the run says of itself but its status, which others may change."""
+        """Save all fields of the run but its status, which others may change."""
         run = self._run
         run.listings_created += len(result.created_ids)
         run.listings_updated += len(result.updated_ids)
@@ -272,9 +274,9 @@ class _Import:
         run.save(update_fields=ACCOUNT)
 
     def _close(self, status: ImportRun.Status | None, error: str = "") -> None:
-        """Write down how it ended; when the database itself is gone, the next run of this source will notice.
+        """Store how the run ended; if the database cannot be reached, the next run of this source will notice.
 
-        Rows of a batch that was under way have come to nothing, so they do not count as read.
+        Rows of an unfinished batch were not stored, so they do not count as read.
         """
         run, ended = (
             self._run,
@@ -288,7 +290,7 @@ class _Import:
             with transaction.atomic():
                 ours = ImportRun.objects.select_for_update().filter(pk=run.pk, attempt=run.attempt)
                 if not ours.exclude(status=ImportRun.Status.QUEUED).exists():
-                    return  # another process has taken the run, and it is for that one to say how it ends
+                    return  # another process has claimed the run, and stores how it ends
                 self._problems.store(run)
                 self._number = run.options["records_stored"]
                 self._save_account(staging.BatchResult())
@@ -302,9 +304,9 @@ class _Import:
 
 
 class _ProblemBook:
-    """Problems on their way to the database: few in memory, all of them counted, with examples of each kind.
+    """Problems on their way to the database: few in memory, all counted, with examples of each kind.
 
-    Rows that an operator can mend go with them, as the file has them.
+    Rows that an operator can correct are stored with them, as in the file.
     """
 
     def __init__(self) -> None:
@@ -328,7 +330,7 @@ class _ProblemBook:
                 self._waiting.append((row_number, problem))
 
     def keep(self, row: BadRow, problems: Iterable[RowProblem]) -> None:
-        """Keep a row to be mended, unless there are very many with just its problems, or it is very long."""
+        """Keep a row to be corrected, unless there are very many with the same problems, or it is very long."""
         kinds = ((problem.column, problem.reason, problem.is_fatal) for problem in problems if can_be_mended(problem))
         is_one_of_few = any(self._counts[kind] <= STORED_PROBLEMS_PER_KIND for kind in kinds)
         if is_one_of_few and sum(map(len, row.cells)) <= LONGEST_BAD_ROW:
@@ -342,11 +344,11 @@ class _ProblemBook:
         self._waiting, self._rows = [], {}
 
     def forget_waiting(self) -> None:
-        """Those that wait were stored by an earlier process."""
+        """Drop collected problems, which an earlier process has stored."""
         self._waiting, self._rows = [], {}
 
     def summary(self) -> list[dict[str, Any]]:
-        """The commonest kinds of problem first."""
+        """Return the kinds of problems, most frequent first."""
         return [
             {
                 "column": storable(column),
@@ -384,7 +386,7 @@ def can_be_mended(problem: RowProblem) -> bool:
 def problem_of_names(
     row: ListingRow, options: ImportOptions, columns: Sequence[Column], names: KnownNames
 ) -> RowProblem | None:
-    """The make or model that has to wait for an operator, as a problem of its column."""
+    """Return the problem of a make or model that has to wait for an operator."""
     unknown = None if options.new_makes else names.unknown(row)
     if unknown is None:
         return None
@@ -394,14 +396,14 @@ def problem_of_names(
 
 
 def fingerprint_of(row: ListingRow, options: ImportOptions) -> str:
-    """What a row without an id is known by; '' for one that has an id."""
+    """Return the fingerprint of a row without an id; "" for one that has an id."""
     return "" if row.external_id else row.digest(options.key)
 
 
 def staged_row(
     number: int, row: ListingRow, source: str, options: ImportOptions, fingerprint: str | None = None
 ) -> staging.StagedRow:
-    """A row on its way into the catalogue; ``fingerprint`` where it is known by another than its own."""
+    """Return a row to be stored; ``fingerprint`` where it is not the row's own."""
     content = row.digest()
     own = "" if row.external_id else row.digest(options.key) if options.key else content
     own = own if fingerprint is None else fingerprint
@@ -414,12 +416,12 @@ def staged_row(
 
 
 def storable(text: str) -> str:
-    """PostgreSQL holds every character but NUL and half of a surrogate pair."""
+    """Remove the characters that PostgreSQL cannot store: NUL and half of a surrogate pair."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _seller_key(source: str, row: ListingRow, key: str) -> str:
-    """Who sells, as an id of ours: by the source's own id, else by name, else a seller of this one car."""
+    """Return our id of the seller: by the source's own id, else by name, else a seller of this car only."""
     if row.seller_id:
         return f"{source}/{row.seller_id}"[:255]
     if row.seller_name:
@@ -434,7 +436,8 @@ def _with_seller_name(row: ListingRow) -> ListingRow:
 
 
 def announce(listing_ids: list[int]) -> None:
-    """Tell listeners once the batch is committed; one that fails is logged and does not stop the import."""
+    """Send ``listings_stored`` once the batch is committed; a receiver that fails is logged and does not stop the
+    import."""
     if listing_ids:
         transaction.on_commit(lambda: _send_stored(listing_ids))
 
@@ -446,10 +449,10 @@ def _send_stored(listing_ids: list[int]) -> None:
 
 
 def _ending(error: BaseException, run: ImportRun) -> tuple[ImportRun.Status | None, str]:
-    """How a run ended that did not reach its end; no status where a worker is asked to stop and another goes on."""
+    """Return the status and the error of a run that was not finished; no status where another worker resumes it."""
     if isinstance(error, JobCancelled):
         return ImportRun.Status.CANCELLED, ""
-    if isinstance(error, SoftTimeLimitExceeded):  # nothing about the file is wrong
+    if isinstance(error, SoftTimeLimitExceeded):  # not the fault of the file
         return ImportRun.Status.INTERRUPTED, f"{TOOK_TOO_LONG} “Resume” brings the rest."
     if isinstance(error, Exception):
         return ImportRun.Status.FAILED, str(error) or type(error).__name__
@@ -459,13 +462,13 @@ def _ending(error: BaseException, run: ImportRun) -> tuple[ImportRun.Status | No
 
 
 def _mark_interrupted(source: str, *, but: ImportRun) -> None:
-    """Runs of this source that claim to be running cannot be: we hold its lock. They were killed."""
+    """Mark other running runs of this source as interrupted: we hold its lock, so their processes are dead."""
     running = ImportRun.objects.filter(source=source, status=ImportRun.Status.RUNNING, is_dry_run=False)
     running.exclude(pk=but.pk).update(status=ImportRun.Status.INTERRUPTED, finished_at=timezone.now())
 
 
 class only_import_of:  # noqa: N801 -- reads as a phrase in a with statement
-    """Two imports of one source at once would undo each other; the lock goes with the connection, even on kill -9."""
+    """Lock a source against a second import; PostgreSQL releases the lock with the connection, even on kill -9."""
 
     def __init__(self, source: str, *, is_needed: bool) -> None:
         self._name, self._is_needed = f"forecourt.import.{source}", is_needed

@@ -1,7 +1,7 @@
-"""Files of records: JSON, JSON lines and JSON-LD, and XML; read as rows under headings.
+"""Read files of records as rows under headings: JSON, JSON lines and JSON-LD, and XML.
 
-A record may nest: its paths become headings (``mileage.value``, ``image[0].url``), which ``headings`` understands. They
-are parsed twice, once for the headings and once for the rows, so that no more than one record is in memory.
+A record may be nested: its paths become headings (``mileage.value``, ``image[0].url``), which ``headings`` understands.
+Files are parsed twice, for the headings and for the rows, so that only one record is in memory.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ORDERS = (  # of the entries of a list
     "order", "position", "sequence", "seq", "sort", "sortorder", "rank", "nr", "no", "number", "index", "reihenfolge",
     "ordre", "orden", "ordine", "volgorde", "kolejnosc", "poradi",
 )  # fmt: skip
-KEY = "id"  # what the key of a car in an object is, where the car says no id itself
+KEY = "id"  # field of the key of a car in an object, where the car has no id itself
 FEWEST_BY_KEYS = 2
 SKIPPED_KEYS = ("@context", "@type", "@id")
 _JSON_ERRORS = (ijson.JSONError, UnicodeDecodeError)
@@ -52,7 +52,7 @@ Flat = dict[str, str]
 
 @dataclass(frozen=True)
 class Written:
-    """How such a file is written; the twin of ``dialects.Dialect``."""
+    """How such a file is written; the counterpart of ``dialects.Dialect``."""
 
     kind: str
     where: str = ""  # path of the records, or name of the sheet
@@ -61,7 +61,7 @@ class Written:
     delimiter: str = ","  # between the cells of a row that is shown as a whole
 
     def describe(self) -> dict[str, str]:
-        """For people and for the log of a run."""
+        """Return it for people, and for the log of a run."""
         return {
             "format": self.kind,
             "encoding": self.encoding,
@@ -72,7 +72,7 @@ class Written:
 
 @dataclass
 class RecordFile:
-    """An open file of records: iterate it once. The twin of ``dialects.RowFile``."""
+    """An open file of records, iterated once. The counterpart of ``dialects.RowFile``."""
 
     path: Path
     dialect: Written
@@ -94,7 +94,11 @@ class RecordFile:
         self._stack.close()
 
     def __iter__(self) -> Iterator[Record]:
-        """The records. Raises FileRefused when the file breaks off."""
+        """Yield the records.
+
+        Raises:
+            FileRefused: When the file ends too early.
+        """
         number = 0
         try:
             for cells in self._rows():
@@ -111,8 +115,8 @@ def open_records(
     """Find the cars of an unpacked, seekable file of ``kind`` (json or xml).
 
     Raises:
-        FileRefused: It is not what it looks like.
-        HeaderRefused: Nothing in it has at least two things we know.
+        FileRefused: It is invalid.
+        HeaderRefused: Nothing in it has at least two known fields.
     """
     size = content.seek(0, io.SEEK_END)
     reader: _Json | _Xml = _Json(content) if kind == "json" else _Xml(content)
@@ -137,7 +141,7 @@ def open_records(
 
 
 def _headings_of(records: Iterator[Flat]) -> tuple[list[str], list[Flat]]:
-    """Every path that some record has, in the order of their first appearance, and the first records."""
+    """Return every path of the records, in the order of their first appearance, and the first records."""
     headings: dict[str, None] = {}
     sample: list[Flat] = []
     for record in records:
@@ -161,7 +165,8 @@ class _RecordPath:
 
 
 def _best_path(candidates: dict[str, _RecordPath], knows: KnowsHeadings) -> tuple[str, int]:
-    """The element that names the most fields; of equals the outermost, since inner ones lose what stands around."""
+    """Return the element that names the most fields; of equals the outermost, since inner ones lose the values
+    around them."""
     if not candidates:
         return "", 0
     scores = {path: knows.score(list(candidate.leaves)) for path, candidate in candidates.items()}
@@ -176,7 +181,7 @@ class _Json:
         self._is_by_keys = self._names_cars = False
 
     def find(self, knows: KnowsHeadings) -> tuple[str, int]:
-        """(prefix of the objects that are cars, fields they name)."""
+        """Return the prefix of the objects that are cars, and the number of fields they name."""
         candidates: dict[str, _RecordPath] = {}
         self._content.seek(0)
         events = ijson.parse(self._content, multiple_values=True, use_float=False)
@@ -193,7 +198,7 @@ class _Json:
     def _find_by_keys(
         self, candidates: dict[str, _RecordPath], where: str, score: int, knows: KnowsHeadings
     ) -> tuple[str, int]:
-        """``{"A1": {…}, "A2": {…}}``: one object whose values are the cars, known by their keys; else as it was."""
+        """Find the cars of ``{"A1": {…}, "A2": {…}}``, one object whose values are cars; else return the arguments."""
         by_parent: dict[str, list[list[str]]] = {}
         for path, candidate in candidates.items():
             if path.startswith(where) and path != where:
@@ -208,7 +213,7 @@ class _Json:
 
     @staticmethod
     def _note(candidates: dict[str, _RecordPath], prefix: str) -> None:
-        """The value at ``prefix`` belongs to each object around it that is not beyond an array of objects."""
+        """Note the value at ``prefix`` for each object around it that is not beyond an array of objects."""
         for path, candidate in candidates.items():
             start = f"{path}." if path else ""
             rest = prefix[len(start) :]
@@ -237,14 +242,14 @@ class _Json:
 
 
 def _alike(leaves: Sequence[str]) -> Callable[[Sequence[str]], bool]:
-    """Whether another object has at least half of its values under the same names."""
+    """Return a predicate: whether another object has at least half of its values under the same names."""
     return lambda others: 2 * len({*leaves} & {*others}) >= len({*leaves} | {*others})
 
 
 def _rows_of_columns(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """The cars of a table that was written by its columns: ``{"make": ["Ford", "VW"], …}``; else the item itself.
+    """Return the cars of a table by columns: ``{"make": ["Ford", "VW"], …}``; else the item itself.
 
-    What data frames write likewise has the number of a row before each value: ``{"make": {"0": "Ford", …}, …}``.
+    Data frames also write ``{"make": {"0": "Ford", …}, …}``, with the number of the row before each value.
     """
     columns = [
         list(value.values()) if isinstance(value, dict) and all(map(str.isdecimal, value)) else value
@@ -258,7 +263,7 @@ def _rows_of_columns(item: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _flatten(value: Any, path: str, flat: Flat) -> None:
-    """Nested values by their paths; a list of plain values is one cell, joined by ``|``."""
+    """Collect nested values by their paths; a list of plain values is one cell, joined by ``|``."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key not in SKIPPED_KEYS:
@@ -274,9 +279,9 @@ def _flatten(value: Any, path: str, flat: Flat) -> None:
 
 
 def _order(value: Any) -> float:
-    """The place that an entry of a list says it has, such as a photo; those that say none stay as they are.
+    """Return the position that an entry of a list, such as a photo, gives; entries without one stay in order.
 
-    Of several prices those of the trade come last.
+    Of several prices, trade prices come last.
     """
     kind = _kind(value).casefold()
     if kind in PRICES_OF_THE_TRADE:
@@ -287,14 +292,14 @@ def _order(value: Any) -> float:
 
 
 def _kind(value: Any) -> str:
-    """What an entry of a list says it is: ``<type>dealer</type>``, ``type="msrp"``."""
+    """Return the kind that an entry of a list gives: ``<type>dealer</type>``, ``type="msrp"``."""
     if isinstance(value, ElementTree.Element):
         return value.get("type") or next((child.text or "" for child in value if _local(str(child.tag)) == "type"), "")
     return str(value.get("type", "")) if isinstance(value, dict) else ""
 
 
 def text_of(value: Any) -> str:
-    """A value of a structured file as people would have typed it."""
+    """Return a value as a person would type it."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -314,7 +319,7 @@ class _Xml:
         self._content = content
 
     def find(self, knows: KnowsHeadings) -> tuple[str, int]:
-        """(path of the elements that are cars, fields they name)."""
+        """Return the path of the elements that are cars, and the number of fields they name."""
         candidates: dict[str, _RecordPath] = {}
         for event, path, element in islice(self._events(), EVENTS_LOOKED_AT):
             if event == "start":
@@ -338,7 +343,7 @@ class _Xml:
             )
 
     def _events(self) -> Iterator[tuple[str, str, ElementTree.Element]]:
-        """(start or end, path without namespaces, element); what has ended is dropped by the caller."""
+        """Yield (start or end, path without namespaces, element); the caller drops elements that have ended."""
         self._content.seek(0)
         path: list[str] = []
         for event, element in iterparse(self._content, events=("start", "end")):
@@ -367,9 +372,9 @@ class _Xml:
 
 
 def _without_lists(candidates: dict[str, _RecordPath], knows: KnowsHeadings) -> dict[str, _RecordPath]:
-    """Without the elements around several cars: those name what their cars name, and come more rarely.
+    """Leave out the elements around several cars: they name the fields of their cars, and are fewer.
 
-    What names less than half as much is a part of a car that comes several times, such as its prices.
+    An element that names less than half as many is a repeated part of a car, such as its prices.
     """
     scores = {path: knows.score(list(candidate.leaves)) for path, candidate in candidates.items()}
     entries = [path for path in candidates if path.endswith(ENTRIES)]
@@ -392,12 +397,12 @@ def _ancestors(path: str) -> list[str]:
 
 
 def _local(tag: str) -> str:
-    """A name without its namespace."""
+    """Return a name without its namespace."""
     return tag.rpartition("}")[2]
 
 
 def _flatten_element(element: ElementTree.Element, path: str, flat: Flat) -> None:
-    """Children and attributes by their paths; the text beside attributes is ``path.value``."""
+    """Collect children and attributes by their paths; the text of an element with attributes is ``path.value``."""
     for name, value in element.attrib.items():
         flat[f"{path}.{_local(name)}" if path else _local(name)] = value
     children: dict[str, list[ElementTree.Element]] = {}
@@ -423,7 +428,7 @@ class Readable(Protocol):
 
 
 def seekable(stream: Readable, stack: ExitStack) -> IO[bytes]:
-    """A copy on disk of what cannot be read twice, such as a member of an archive."""
+    """Return a copy on disk of a stream that cannot be read twice, such as a member of an archive."""
     copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack closes it
     while block := stream.read(1024 * 1024):
         copy.write(block)

@@ -1,6 +1,6 @@
-"""What the columns of a file that nothing is read from look like, by their values; no database.
+"""Suggest fields for the columns of a file that are not read, by their values; no database.
 
-A suggestion is never acted on: it is shown before anything is stored, and the operator maps the column or leaves it.
+A suggestion is shown before anything is stored, and is not applied: the operator maps the column or ignores it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from catalog.imports.quantities import has_distance_unit, has_engine_unit, has_p
 from catalog.imports.vocabulary import COLOUR, VOCABULARIES
 
 ROWS_LOOKED_AT = 60
-FEWEST_VALUES = 2  # one alone may look like anything
-MOST_OF_THEM = 0.8  # share of a column's values that must look alike
-HARDLY_ANY = 0.2  # share of a column's values that fit its field, where the heading has misled us
+FEWEST_VALUES = 2  # values that a suggestion needs
+MOST_OF_THEM = 0.8  # share of a column's values that must fit a suggested field
+HARDLY_ANY = 0.2  # share of fitting values below which a column's field is doubted
 OLDEST_YEAR = 1950
 PRICES = (300, 1_000_000)  # in whatever currency; most cars for sale are within
 ESSENTIAL = {"external_id": "ids", "price": "prices", "make": "makes"}
@@ -38,16 +38,16 @@ Fits = Callable[[str], bool]
 def suggested_fields(
     headings: Sequence[str], sample: Iterable[Sequence[str]], fields: Mapping[int, str], *, this_year: int
 ) -> dict[int, str]:
-    """What columns look like by their values: position of the column -> field.
+    """Suggest fields by the index of the column.
 
     Args:
         headings: Of the file; a column without one is left out, since it cannot be mapped.
         sample: Some of the first rows.
-        fields: What columns are read as, by position. Those whose values do not fit their field are looked at too.
+        fields: Fields of the columns that are read, by index. Those whose values do not fit are examined too.
         this_year: A year may be the next one.
 
     Returns:
-        Each field at most once, and none that another column feeds already.
+        Each field at most once, and none that another column has.
     """
     rows = [row for row, _ in zip(sample, range(ROWS_LOOKED_AT), strict=False)]
     values = {
@@ -82,7 +82,7 @@ def suggested_fields(
 
 
 def in_sentences(headings: Sequence[str], suggested: Mapping[int, str]) -> list[str]:
-    """``“Type” looks like the model``."""
+    """Return sentences such as ``“Type” looks like the model``."""
     return [f"“{headings[index].strip()}” looks like the {in_words(field)}" for index, field in suggested.items()]
 
 
@@ -91,7 +91,7 @@ def in_words(field: str) -> str:
 
 
 def missing_columns(fields: Iterable[str]) -> list[str]:
-    """What no column was found for, of what every import needs: a VIN does for an id, a title for a make."""
+    """Return the fields that every import needs and no column has: a VIN replaces an id, a title a make."""
     known = set(fields)
     known |= {"external_id"} if "vin" in known else set()
     known |= {"make"} if "title" in known else set()
@@ -100,7 +100,7 @@ def missing_columns(fields: Iterable[str]) -> list[str]:
 
 # --- Recognisers -----------------------------------------------------------------------------------------------------
 def _recognisers(this_year: int) -> dict[str, Fits]:
-    """By field, the plainest first: a column is suggested for the first field that it fits."""
+    """Return predicates by field, the clearest first: a column is suggested for the first field that it fits."""
     return {
         "vin": lambda text: bool(_VIN.fullmatch(text.upper())),
         "photos": lambda text: bool(_PHOTO.match(text)),
@@ -118,13 +118,13 @@ def _recognisers(this_year: int) -> dict[str, Fits]:
 
 
 def _share(values: Sequence[str], fits: Fits) -> float:
-    if not any(map(fits, values[:5])):  # most columns are none of what is asked for
+    if not any(map(fits, values[:5])):  # a shortcut for most columns
         return 0.0
     return sum(map(fits, values)) / (len(values) or 1)
 
 
 def _share_of_models(rows: Sequence[Sequence[str]], makes: int, index: int) -> float:
-    """Which share of a column's values are models of the make in the same row."""
+    """Return the share of a column's values that are models of the make in the same row."""
     named = [name_car(row[makes], row[index]) for row in rows if max(makes, index) < len(row) and row[index].strip()]
     known = known_makes()
     fit = sum(name.make_slug in known and name.model_slug in known[name.make_slug].models for name in named)
@@ -132,7 +132,7 @@ def _share_of_models(rows: Sequence[Sequence[str]], makes: int, index: int) -> f
 
 
 def _is_misread(values: Sequence[str], field: str) -> bool:
-    """Whether hardly any value of a column is one of its field, whatever the heading says."""
+    """Whether hardly any value of a column fits its field."""
     by_field: dict[str, Fits] = {"price": _is_money, "mileage": _is_distance}
     fits = partial(_says_word_of, field) if field in _WORDS else by_field.get(field)
     return fits is not None and len(values) >= FEWEST_VALUES and _share(values, fits) <= HARDLY_ANY
@@ -183,7 +183,7 @@ def _is_distance_in_words(text: str) -> bool:
 
 
 def _is_price(text: str) -> bool:
-    """Money by its sign, or a number in the range of prices that ends as they do."""
+    """Whether a text is marked as money, or is a number in the range of prices that ends as prices do."""
     if is_marked_as_money(text):
         return _is_money(text)
     if not _WHOLE.fullmatch(text):
@@ -193,7 +193,7 @@ def _is_price(text: str) -> bool:
 
 
 def _id_among(columns: Mapping[int, Sequence[str]], n_rows: int) -> dict[int, str]:
-    """The first column whose values are all there, all different, and no words."""
+    """Return the first column whose values are all given, all different, and no words."""
     for index, values in columns.items():
         if len(values) == n_rows == len(set(values)) and all(map(_ID.fullmatch, values)):
             return {index: "external_id"}

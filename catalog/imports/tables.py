@@ -1,4 +1,4 @@
-"""Open a file of cars whatever its format: by its first bytes, not by its name; no database."""
+"""Open a file of cars in any format: by its first bytes rather than its name; no database."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04
 
 
 def open_table(path: Path, knows: KnowsHeadings, *, delimiter: str = "", encoding: str = "") -> Table:
-    """Open a table of text, JSON, XML or a workbook, also packed, and find its header.
+    """Open a text table, JSON, XML or a workbook, also compressed, and find its header.
 
     Raises:
-        FileRefused: It is missing, unreadable, empty, or none of these; the message names what it is.
-        HeaderRefused: It has no headings or paths that name at least two things we know.
+        FileRefused: It is missing, unreadable, empty, or of another format, which the message names.
+        HeaderRefused: It has no headings or paths that name at least two fields.
     """
     with ExitStack() as stack:
         raw = stack.enter_context(dialects.opened(path))
@@ -60,7 +60,7 @@ def _is_workbook(raw: IO[bytes]) -> bool:
 
 
 def _head_inside(raw: IO[bytes], compression: str, path: Path) -> bytes:
-    """The first bytes of what is packed; b'' where that cannot be unpacked, which ``open_rows`` then says."""
+    """Return the first bytes of the unpacked content; b"" where it cannot be unpacked, which ``open_rows`` reports."""
     try:
         return dialects.unpacked(raw, compression, path).read(HEAD_BYTES)
     except dialects.TRUNCATED:
@@ -68,7 +68,7 @@ def _head_inside(raw: IO[bytes], compression: str, path: Path) -> bytes:
 
 
 def _kind_of(head: bytes) -> str:
-    """``json``, ``xml`` or '' for a table of text or nothing we read."""
+    """Return ``json``, ``xml``, or "" for a text table or an unknown format."""
     start = head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n").replace(b"\x00", b"")
     if _WEB_PAGE.match(start):
         return ""
@@ -78,7 +78,7 @@ def _kind_of(head: bytes) -> str:
 
 
 def _as_utf8(content: IO[bytes], head: bytes, kind: str, stack: ExitStack) -> IO[bytes]:
-    """JSON in UTF-8 without a mark, as its parser wants it; XML says its encoding itself."""
+    """Convert JSON to UTF-8 without a mark, as its parser needs; XML names its encoding itself."""
     codec, errors, _ = dialects.encoding_of(head, "", Path())
     if kind == "xml" or (codec == "utf-8" and _is_utf8(content)):
         content.seek(0)

@@ -1,7 +1,7 @@
-"""What an operator says of bad rows: what a word or a name means, what a column is, and what a cell should hold.
+"""Apply an operator's corrections of bad rows: the meaning of a word or name, the field of a column, the value of a
+cell.
 
-What is taught goes into the options of the run, and into the profile of its feed, so that its next files are read the
-same way.
+Corrections are stored in the options of the run, and in the profile of its feed for further files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from catalog.models import BadRow, Feed, ImportRun
 
 
 def feed_of(run: ImportRun) -> Feed | None:
-    """The profile that learns what is taught: that of the run, else the only one of its source."""
+    """Return the profile that stores corrections: that of the run, else the only one of its source."""
     if run.feed:
         return run.feed
     same = list(Feed.objects.filter(source=run.source)[:2]) if run.source else []
@@ -30,7 +30,11 @@ def feed_of(run: ImportRun) -> Feed | None:
 
 @transaction.atomic
 def teach_word(*, run: ImportRun, field: str, word: str, value: str) -> None:
-    """Say what a word means: '' for nothing. Raises ImportRefused for a value that its field cannot have."""
+    """Define a word; "" for no meaning.
+
+    Raises:
+        ImportRefused: For a value that its field cannot have.
+    """
     key = word if field == "model" else bare(word)
     if not key:
         raise MendRefused("There is no word in it that could mean something.")
@@ -39,14 +43,18 @@ def teach_word(*, run: ImportRun, field: str, word: str, value: str) -> None:
 
 @transaction.atomic
 def teach_heading(*, run: ImportRun, heading: str, target: str) -> None:
-    """Say what a column is. Raises ImportRefused for what is no field, or no column of the file."""
+    """Define the field of a column.
+
+    Raises:
+        ImportRefused: For an unknown field or column.
+    """
     HeaderReader(mapping=options_of(run).mapping, pairs={heading: target}).columns(run.options.get("headings", ()))
     _change(run, lambda options: options.with_column(heading, target))
 
 
 @transaction.atomic
 def teach_name(*, run: ImportRun, field: str, name: str, known: str, make: str = "") -> None:
-    """Say which known make or model a name is; where ``known`` is the name itself, it becomes known from now on."""
+    """Map a name to a known make or model; where ``known`` is the name itself, it becomes a known one."""
     if not known.strip():
         raise MendRefused("Say which name it is.")
     if slug_of(known) == slug_of(name):
@@ -59,7 +67,7 @@ def teach_name(*, run: ImportRun, field: str, name: str, known: str, make: str =
 
 
 def _change(run: ImportRun, change: Callable[[ImportOptions], ImportOptions]) -> None:
-    """Change how a run is read, and its feed's files from now on."""
+    """Change the options of a run, and those of its feed for further files."""
     locked = ImportRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
     locked.options["given"] = change(options_of(locked)).given()
     locked.save(update_fields=["options"])
@@ -72,14 +80,14 @@ def _change(run: ImportRun, change: Callable[[ImportOptions], ImportOptions]) ->
 
 @transaction.atomic
 def edit_row(*, bad: BadRow, values: dict[int, str]) -> None:
-    """Keep what an operator wrote instead of single cells; what is as the file has it is no edit."""
+    """Store an operator's values of single cells; values equal to the file's are not stored."""
     cells = [*bad.cells, *[""] * (max(values, default=-1) + 1 - len(bad.cells))]
     bad.edits = {str(index): text for index, text in values.items() if text != cells[index]}
     bad.save(update_fields=["edits"])
 
 
 def edited_cells(bad: BadRow) -> list[str]:
-    """The row's cells, with what an operator wrote instead of them."""
+    """Return the row's cells, with the operator's values."""
     cells = [str(cell) for cell in bad.cells]
     for index, text in bad.edits.items():
         cells += [""] * (int(index) + 1 - len(cells))
@@ -88,7 +96,7 @@ def edited_cells(bad: BadRow) -> list[str]:
 
 
 def teach_value(*, run: ImportRun, field: str, value: str, means: str) -> None:
-    """Say what a value of a kind means: a known name, or for other fields one of their values, '' for nothing."""
+    """Define a value of a kind: a known name, or for other fields one of their values, "" for no meaning."""
     if field == "make":
         teach_name(run=run, field=field, name=value, known=means)
     elif field == "model":

@@ -1,4 +1,4 @@
-"""Texts out of cells: without mark-up, entities and control characters, cut to what a column holds."""
+"""Clean texts of cells: remove mark-up, entities and control characters, and cut them to the column's length."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _NOT_TEXT = re.compile(r"<(script|style|head|iframe|object|svg)\b[^>]*>.*?(?:</\
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _LINE_END = re.compile(r"<\s*(?:br|/?p|/?li|/?div|/?tr|/?h[1-6]|/?ul|/?ol|hr)\b[^<>]*>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
-MOST_ESCAPES = 3  # so often do systems in a row escape a text: "&amp;amp;"
+MOST_ESCAPES = 3  # times that a text may have been escaped: "&amp;amp;"
 _WRITTEN_LINE_END = re.compile(r"(?:\\r)?\\n(?![a-z])")  # what exports write for a line's end; "C:\new" has none
 _SIGNS_OF_A_FORMULA = ("=", "+", "-", "@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 
 
 class Shortened(str):
-    """A text that was cut to what its column holds."""
+    """A text that was cut to the column's length."""
 
     __slots__ = ()
 
 
 def clean_text(text: str) -> str:
-    """Without control characters, mark-up and entities; spaces tidied within each line."""
+    """Remove control characters, mark-up and entities; normalise spaces within each line."""
     text = _CONTROL.sub("", text)
     if text[:1] == "'" and text[1:2] in _SIGNS_OF_A_FORMULA:
         text = text[1:]  # what exports, ours among them, put before a text that a spreadsheet would calculate

@@ -1,7 +1,7 @@
-"""Text that was written in UTF-8, read as Windows-1252 and written in UTF-8 again: ``CitroÃ«n`` for Citroën.
+"""Text in UTF-8 that was read as Windows-1252 and written in UTF-8 again: ``CitroÃ«n`` for Citroën.
 
-The codec ``utf-8-twice`` undoes that as it reads. Letters that were encoded once, or that Windows-1252 does not have,
-come through as they are, since real files hold both.
+The codec ``utf-8-twice`` reverses that. Letters that were encoded once, or that Windows-1252 does not have, stay as
+they are, since real files hold both.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Import rollback: changed listings become what they were, new ones go, those that others changed since stay.
+"""Import rollback: restore changed listings and remove new ones, except those that others changed since.
 
 New listings without events or edits are removed, so that the same file can be read again as if for the first time;
-those with events or edits are withdrawn, because rows of others point to them. Changed listings are put back unless
-they were changed again. What became of each is on its ``ImportedListing``. Worked off in chunks, each one transaction,
-so that a rollback whose worker dies is resumed.
+those with events or edits are withdrawn, because other rows point to them. Changed listings are restored unless they
+were changed again. The outcome of each is stored in its ``ImportedListing``. The work is done in chunks, each one
+transaction, so that a rollback whose worker dies is resumed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _LOCK = f"""
 SELECT l.id FROM catalog_listing l JOIN catalog_importedlisting i ON i.listing_id = l.id
 WHERE {_OF_CHUNK} ORDER BY l.id FOR UPDATE OF l
 """
-# A make, model or seller that was removed since cannot come back with its listing.
+# A make, model or seller that was removed since is not restored with its listing.
 _EXISTING = {"make_id": "catalog_make", "car_model_id": "catalog_carmodel", "seller_id": "catalog_seller"}
 _OLD_VALUES = {
     name: f"(SELECT id FROM {_EXISTING[name]} WHERE id = old.{name})" if name in _EXISTING else f"old.{name}"
@@ -68,7 +68,7 @@ DELETE FROM catalog_pricechange p USING catalog_importedlisting i
 WHERE {_OF_CHUNK} AND p.listing_id = i.listing_id AND p.changed_at = i.stored_at
   AND p.listing_id = ANY(%(restored)s)
 """
-# A car that gave up its id to another one has it again once that one is gone.
+# A listing that lost its id to another one gets it back once that one is gone.
 _GIVE_BACK_IDS = f"""
 UPDATE catalog_listing l SET external_id = i.before ->> 'external_id'
 FROM catalog_importedlisting i
@@ -78,7 +78,7 @@ WHERE {_OF_CHUNK} AND i.listing_id = l.id AND l.id = ANY(%(restored)s)
       SELECT FROM catalog_listing o WHERE o.source = l.source AND o.external_id = i.before ->> 'external_id'
   )
 """
-# What becomes of each: of new listings the untouched are removed, of the others those still on offer are withdrawn.
+# Outcomes: new listings without events or edits are removed; other new ones still on offer are withdrawn.
 _DECIDE = f"""
 UPDATE catalog_importedlisting i SET outcome = CASE
     WHEN l.id IS NULL THEN '{GONE}'
@@ -95,7 +95,7 @@ WHERE {_OF_CHUNK} AND this.id = i.id
 
 # --- Whether, and when -----------------------------------------------------------------------------------------------
 def undo_problem(run: ImportRun) -> str:
-    """Why a run cannot be taken back; empty when it can."""
+    """Return why a run cannot be rolled back; "" when it can."""
     if run.is_dry_run:
         return "A dry run stored nothing."
     if run.status in (ImportRun.Status.QUEUED, ImportRun.Status.RUNNING):
@@ -113,9 +113,11 @@ def undo_problem(run: ImportRun) -> str:
 
 @transaction.atomic
 def queue_undo(*, run: ImportRun, started_by: User | None = None) -> ImportUndo:
-    """An undoing that waits for a worker; the caller hands it to the queue. Raises UndoRefused with the reason.
+    """Create a queued rollback; the caller enqueues its task. One that failed or was cancelled is queued again, and
+    continues.
 
-    One that failed or was cancelled is queued again, and goes on where it stopped.
+    Raises:
+        UndoRefused: With the reason.
     """
     locked = ImportRun.objects.select_for_update().get(pk=run.pk)
     if problem := undo_problem(locked):
@@ -126,10 +128,7 @@ def queue_undo(*, run: ImportRun, started_by: User | None = None) -> ImportUndo:
 
 
 def sweep_import_records(now: datetime) -> int:
-    """Forget what imports did to single listings after IMPORT_UNDO_DAYS; from then on they cannot be undone.
-
-    The bad rows they kept go as well.
-    """
+    """Delete records of imports' changes after IMPORT_UNDO_DAYS, with the bad rows; then they cannot be undone."""
     old = ImportRun.objects.filter(finished_at__lt=now - timedelta(days=settings.IMPORT_UNDO_DAYS))
     n_swept = BadRow.objects.filter(run__in=old).delete()[0]
     ImportedName.objects.filter(run__in=old).delete()
@@ -140,7 +139,7 @@ def sweep_import_records(now: datetime) -> int:
 
 # --- The work --------------------------------------------------------------------------------------------------------
 def run_undo(*, undo_id: int) -> str:
-    """Do a queued rollback, or resume one whose worker died; returns its outcome."""
+    """Run a queued rollback, or resume one whose worker died; returns its outcome."""
 
     def work(attempt: Attempt[ImportUndo]) -> None:
         with only_import_of(attempt.job.run.source, is_needed=True):
@@ -153,7 +152,7 @@ def run_undo(*, undo_id: int) -> str:
 
 
 def roll_back_in_chunks(attempt: Attempt[ImportUndo]) -> None:
-    """Chunk by chunk; of a chunk all is undone, with the account of it, or nothing."""
+    """Roll back chunk by chunk; each chunk and its record are one transaction."""
     undo = attempt.job
     of_run = ImportedListing.objects.filter(run=undo.run)
     n_rows = of_run.count()
@@ -170,9 +169,9 @@ def roll_back_in_chunks(attempt: Attempt[ImportUndo]) -> None:
 
 
 def remove_names(run: ImportRun) -> None:
-    """Take the makes, models and sellers away that came with a run and that nothing else uses by now.
+    """Remove the makes, models and sellers that a run added and nothing else uses.
 
-    What it said a seller is known by goes in any case: its files may have joined two dealers.
+    Keys of sellers that it added are removed in any case: its file may have joined two dealers.
     """
     SellerKey.objects.filter(pk__in=run.names.filter(kind="key").values("name_id")).delete()
     for kind, model in (("seller", Seller), ("model", CarModel), ("make", Make)):
@@ -187,7 +186,7 @@ def remove_names(run: ImportRun) -> None:
 
 
 def roll_back_rows(run: ImportRun, first: int, last: int) -> None:
-    """Undo what a run did with these rows of its file; call it in a transaction."""
+    """Roll back a run's changes by these rows of its file; call it in a transaction."""
     chunk = {"run": run.pk, "first": first, "last": last}
     rows = ImportedListing.objects.filter(run=run, row_number__range=(first, last))
     with connection.cursor() as cursor:
@@ -206,7 +205,7 @@ def roll_back_rows(run: ImportRun, first: int, last: int) -> None:
 
 
 def listings_dealt_with(rows: QuerySet[ImportedListing]) -> list[int]:
-    """Listings that rows point to which would outlive them, such as events: whatever does not go with its listing."""
+    """Return the listings that other rows point to, such as events, which would not be deleted with them."""
     listing_ids = rows.filter(is_new=True).values("listing_id")
     found: set[int] = set()
     for relation in Listing._meta.related_objects:
@@ -218,9 +217,9 @@ def listings_dealt_with(rows: QuerySet[ImportedListing]) -> list[int]:
 
 
 def remove_listings(rows: QuerySet[ImportedListing]) -> None:
-    """Remove listings with what goes with them, a statement for each table.
+    """Delete listings with their dependent rows, by one statement for each table.
 
-    Django's own way would first bring every listing into memory, which takes ten times as long as removing them.
+    Django's own deletion would first load every listing, which takes ten times as long.
     """
     listing_ids = rows.values("listing_id")
     for relation in Listing._meta.related_objects:
@@ -231,7 +230,7 @@ def remove_listings(rows: QuerySet[ImportedListing]) -> None:
 
 
 def count_outcomes(run: ImportRun) -> dict[str, int]:
-    """How many rows of a run ended how, by the columns of ``ImportUndo``."""
+    """Count a run's rows by outcome, by the columns of ``ImportUndo``."""
     counted = ImportedListing.objects.filter(run=run).exclude(outcome="").order_by().values_list("outcome")
     by_outcome = dict(counted.annotate(n=Count("pk")))
     return {

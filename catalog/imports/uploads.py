@@ -1,7 +1,7 @@
-"""Files on their way to an import: kept in the database, compressed and in pieces, so that any worker can read them.
+"""Uploaded files of imports: stored in the database, compressed and in pieces, so that any worker can read them.
 
-Neither end has a whole file in memory: what came over the network lies in a temporary file of Django's, and goes
-piece by piece into the database; a worker writes it piece by piece into a temporary file of its own.
+No process has a whole file in memory: Django keeps the upload in a temporary file, from which it goes piece by piece
+into the database; a worker writes it piece by piece into a temporary file of its own.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ from catalog.models import UploadedChunk, UploadedFile
 
 CHUNK_BYTES = 1024 * 1024
 CHUNKS_OF_A_LOOK = 4  # the beginning of a file holds its header and some rows
-FASTEST = 1  # zlib; a text shrinks to a quarter, and no one waits for it
+FASTEST = 1  # zlib level; a text shrinks to a quarter, in hardly any time
 
 
 @transaction.atomic
 def keep_file(*, file: File[Any], uploaded_by: User | None = None) -> UploadedFile:
-    """Store a file that was sent. Raises FileRefused when it is empty, or larger than IMPORT_MAX_MB."""
+    """Store an uploaded file.
+
+    Raises:
+        FileRefused: When it is empty, or larger than IMPORT_MAX_MB.
+    """
     n_bytes = file.size or 0
     if n_bytes == 0:
         raise FileRefused(f"{file.name} is empty.")
@@ -49,17 +53,20 @@ def too_large(name: str) -> str:
 
 
 def safe_name(name: Any) -> str:
-    """The last part of a path, as it may stand in a directory of ours."""
+    """Return the last part of a path, safe as a file name."""
     last = str(name or "").replace("\\", "/").rpartition("/")[2].replace("\x00", "")
     return last[-255:] if last.strip(". ") else "upload"
 
 
 @contextmanager
 def as_path(upload: UploadedFile, *, only_beginning: bool = False) -> Iterator[Path]:
-    """The file under its own name in a temporary directory, while the block lasts.
+    """Yield the path of the file, under its own name in a temporary directory.
 
-    ``only_beginning`` is enough to find out how a file is written; a zip archive comes as a whole, since its table of
-    contents stands at the end. Raises FileRefused when the file was swept.
+    ``only_beginning`` suffices to find the dialect; a zip archive is written as a whole, since its table of contents is
+    at the end.
+
+    Raises:
+        FileRefused: When the file was swept.
     """
     pieces = upload.chunks.order_by("number").values_list("content", flat=True)
     if only_beginning and not upload.name.lower().endswith(".zip"):
@@ -75,7 +82,7 @@ def as_path(upload: UploadedFile, *, only_beginning: bool = False) -> Iterator[P
 
 
 def sweep_uploads(now: datetime) -> int:
-    """Remove the pieces of files older than IMPORT_FILES_DAYS; what their runs did stays on record."""
+    """Remove the pieces of files older than IMPORT_FILES_DAYS; the records of their runs stay."""
     old = UploadedFile.objects.filter(uploaded_at__lt=now - timedelta(days=settings.IMPORT_FILES_DAYS))
     old = old.exclude(runs__status__in=["queued", "running"])
     return sum(1 for file in old if file.delete())

@@ -1,4 +1,4 @@
-"""What a file says of the value added tax in a price: whether it comes on top, and whether it can be reclaimed."""
+"""Value added tax in a price: whether it is to be added, and whether it can be reclaimed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from catalog.imports.money import vat_on_top
 from catalog.imports.numbers import Unreadable, numbers_in
 from catalog.imports.vocabulary import NEGATIONS, VOCABULARIES, bare, phrases_of
 
-NET = "netto"  # the word of a price without tax where no word says which country's tax it is
+NET = "netto"  # word for a price without tax where no word names a country's tax
 _HOLDS_VAT = re.compile(  # in a price's heading or cell
     r"\b(?:inc|incl\w*|inkl\w*|gross|brutto|bruto|lordo|ttc|ivato|comprise?s?|"
     r"(?:with|mit|con|com|med|met|avec|s|z) (?:vat|mwst|ust|iva|moms|mva|btw|tva|dph))\b"
@@ -16,16 +16,16 @@ _HOLDS_VAT = re.compile(  # in a price's heading or cell
 
 
 def holds_vat(text: str) -> bool:
-    """Whether the heading or the cell of a price says that the tax is in it."""
+    """Whether the heading or the cell of a price says that the tax is included."""
     said = bare(text)
     return bool(_HOLDS_VAT.search(said)) and not NEGATIONS & set(said.split())
 
 
 def read_vat_status(unit: str, text: str, *, heading: str = "") -> str:
-    """The word by which a column says that value added tax comes on top of the price: ``Plus VAT``, ``net``.
+    """Return the word by which a column says that VAT is to be added to the price: ``Plus VAT``, ``net``.
 
-    ``unit`` is "included" for a column that says yes or no to its being included. A cell with an amount
-    (``20% VAT, net £8,333``) speaks of that amount, and not of the price.
+    ``unit`` is "included" for a yes/no column on whether it is included. A cell with an amount (``20% VAT, net
+    £8,333``) is about that amount rather than the price.
     """
     if unit == "included" and bare(text) in phrases_of("no"):
         return NET
@@ -38,15 +38,15 @@ def read_vat_status(unit: str, text: str, *, heading: str = "") -> str:
 
 
 def vat_beside_price(text: str) -> str:
-    """``12.950 € (MwSt. ausweisbar)``, ``9.900 € §25a``: what a price's cell says of the tax in it; '' for nothing."""
+    """Read the VAT status in a price's cell: ``12.950 € (MwSt. ausweisbar)``, ``9.900 € §25a``; "" for none."""
     vat = VOCABULARIES["vat"].read(text) if any(letter.isalpha() for letter in text) else None
     return vat if vat in ("reclaimable", "margin") else ""
 
 
 def read_vat(unit: str, text: str) -> str:
-    """What a column says of the tax in a price; '' where it says nothing that we know, as a rate.
+    """Read the VAT status of a column; "" where it gives none, as for a rate.
 
-    ``unit`` is "reclaimable" for a column that says yes or no to that, and "included" likewise.
+    ``unit`` is "reclaimable" or "included" for a yes/no column on that.
     """
     word = bare(text)
     if unit and word in phrases_of("yes"):

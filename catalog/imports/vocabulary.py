@@ -1,7 +1,7 @@
-"""The words advertisements use for fuels, gearboxes, bodies and the like, in several languages; no database.
+"""Words for fuels, gearboxes, bodies and other categories, in several languages; no database.
 
 The words are in ``data/words.toml`` and are compared in their bare form (``bare``: no case, accents or punctuation). A
-cell is first looked up whole, then searched for known words: ``6-Speed Automatic`` holds one gearbox,
+cell is first looked up as a whole, then searched for known words: ``6-Speed Automatic`` holds one gearbox,
 ``Benzin/Elektro`` two fuels that together are a hybrid. The values are those of ``catalog.models.Listing``; a test
 compares the two.
 """
@@ -20,11 +20,11 @@ from catalog.attributes import CATEGORIES, Category
 
 _UMLAUT_IN_TWO_LETTERS = re.compile(r"([aou])e")
 MAX_PHRASE_WORDS = 4
-LONGEST_MISSING = 40  # characters; no longer cell says only that it says nothing
+LONGEST_MISSING = 40  # characters; a longer cell always has a value
 MIN_INNER_LETTERS = 3  # shorter words ("a", "d") count only when they are the whole cell
 _CUT_OFF = re.compile(r"([^\W\d_]{4,})\.(?!\w)")  # "Schaltgetr.", "handgesch."
 
-# Letters that Unicode does not take apart into a base letter and an accent.
+# Letters that Unicode does not decompose into a base letter and an accent.
 BARE_LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "’": ""})
 WORDS_FILE = Path(__file__).parent / "data" / "words.toml"
 WORDS_BY_MEANING: dict[str, dict[str, Any]] = tomllib.loads(WORDS_FILE.read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ NEGATIONS = PLAIN_WORDS["negations"]
 
 @lru_cache(maxsize=65536)
 def bare(text: str) -> str:
-    """``Électrique (BEV)`` -> ``electrique bev``: what words are compared by."""
+    """Return the form in which words are compared: ``Électrique (BEV)`` -> ``electrique bev``."""
     plain = unicodedata.normalize("NFKD", text.casefold().translate(BARE_LETTERS))
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return " ".join(re.findall(r"[^\W_]+", plain))
@@ -44,24 +44,24 @@ def bare(text: str) -> str:
 
 @cache
 def phrases_of(name: str) -> frozenset[str]:
-    """The bare phrases of a plain list of ``words.toml``: ``alloy-wheels`` -> ``alloy wheels``."""
+    """Return the bare phrases of a plain list of ``words.toml``: ``alloy-wheels`` -> ``alloy wheels``."""
     return frozenset(bare(phrase) for phrase in PLAIN_WORDS[name])
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell says nothing: empty, a dash, ``n/a``, ``unbekannt`` and their kind."""
+    """Whether a cell has no value: empty, a dash, ``n/a``, ``unbekannt`` and the like."""
     return len(text) <= LONGEST_MISSING and text.strip().strip("()[]\"'").strip().casefold() in MISSING
 
 
 def without_umlauts_in_two_letters(phrase: str) -> str:
-    """``verfuegbar`` -> ``verfugbar``, as ``bare`` makes it of ``verfügbar``."""
+    """Return ``verfugbar`` for ``verfuegbar``, as ``bare`` makes of ``verfügbar``."""
     return _UMLAUT_IN_TWO_LETTERS.sub(r"\1", phrase)
 
 
 class Vocabulary:
     """A closed set of values, and the words that mean them.
 
-    ``combine`` decides what several different values in one cell mean together, or returns None.
+    ``combine`` returns the value of a cell with several different values, or None.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class Vocabulary:
     def phrases(self) -> Iterable[str]:
         return self._value_by_phrase.keys()
 
-    def firstinside(self, text: str) -> str | None:
-        """The value of the first known word in a cell, whatever the others say."""
+    def first_inside(self, text: str) -> str | None:
+        """Return the value of the first known word in a cell, whatever follows."""
         return next(iter(self.inside(bare(text).split())), None)
 
     def exact(self, text: str) -> str | None:
-        """The value a whole cell names, or None."""
+        """Return the value of a whole cell, or None."""
         phrase = bare(text)
         return self._value_by_phrase.get(phrase) or self._value_by_phrase.get(without_umlauts_in_two_letters(phrase))
 
     def read(self, text: str) -> str | None:
-        """The value a cell names, whole or by the words in it; None when it names none, or two that disagree."""
+        """Return the value of a cell, as a whole or by its words; None when there is none, or two that disagree."""
         if value := self.exact(text):
             return value
         found = frozenset(self.inside(bare(text).split()))
@@ -94,7 +94,7 @@ class Vocabulary:
         return self._combine(found) if found else self.spelt_out(text)
 
     def spelt_out(self, text: str) -> str | None:
-        """The value of words that a full stop cuts off, where all words that begin so mean it: ``Schaltgetr.``."""
+        """Return the value of words cut off by a full stop, where all words that begin so mean it: ``Schaltgetr.``."""
         cut_off = map(bare, _CUT_OFF.findall(text))
         found = {
             value for start in cut_off for phrase, value in self._value_by_phrase.items()
@@ -103,7 +103,7 @@ class Vocabulary:
         return found.pop() if len(found) == 1 else None
 
     def inside(self, words: list[str]) -> Iterable[str]:
-        """Values named anywhere in the cell; the longest phrase wins, and its words are not read again."""
+        """Yield the values of all words in the cell; the longest phrase wins, and its words are not read again."""
         start = 0
         while start < len(words):
             for n_words in range(min(MAX_PHRASE_WORDS, len(words) - start), 0, -1):
@@ -118,7 +118,7 @@ class Vocabulary:
 
 
 def _several_fuels(fuels: frozenset[str]) -> str | None:
-    """Two fuels in one tank or under one bonnet: the one that makes the car special names it."""
+    """Combine fuels: petrol with electric is a hybrid; petrol with a gas is the gas; other pairs are None."""
     if "plugin_hybrid" in fuels:
         return "plugin_hybrid"
     if "hybrid" in fuels or ("electric" in fuels and fuels & {"petrol", "diesel"}):
@@ -130,7 +130,7 @@ def _several_fuels(fuels: frozenset[str]) -> str | None:
 
 
 def _several_gearboxes(gearboxes: frozenset[str]) -> str | None:
-    """``8-Speed A/T w/Manual``: an automatic that lets its driver choose is still one."""
+    """Combine gearboxes: ``8-Speed A/T w/Manual`` is an automatic."""
     return "semi_automatic" if "semi_automatic" in gearboxes else "automatic"
 
 
@@ -139,12 +139,12 @@ def _several_drives(drives: frozenset[str]) -> str | None:
 
 
 def _several_conditions(conditions: frozenset[str]) -> str | None:
-    """``New, ex-demonstrator``, ``used, as good as new``: what it has been says more than what it looks like."""
+    """Combine conditions: ``New, ex-demonstrator`` is a demonstrator; ``used, as good as new`` is used."""
     return "demo" if "demo" in conditions else "used"
 
 
 def _several_bodies(bodies: frozenset[str]) -> str | None:
-    """``SUV / Pickup``, ``Van/Minivan``: the rarer shape says more."""
+    """Combine bodies: of ``SUV / Pickup`` and ``Van/Minivan`` the rarer one."""
     for body in ("pickup", "convertible", "mpv", "suv", "estate", "coupe"):
         if body in bodies:
             return body
@@ -156,10 +156,10 @@ _FLAG_AS_A_FRACTION = re.compile(r"^([01])[.,]0+$")  # what spreadsheets and dat
 
 
 def status_of(text: str) -> str | None:
-    """The status a cell names; None when it is none we know, which never means live.
+    """Return the status of a cell; None when it is unknown, which never means live.
 
-    "Live" must be the whole cell; what ends a listing may stand among other words (``Sold - awaiting collection``), but
-    not behind a negation.
+    "Live" must be the whole cell; words that end a listing may be among others (``Sold - awaiting collection``), but
+    not after a negation.
     """
     text = _OF_SCHEMA.sub("", text.strip())
     text = _FLAG_AS_A_FRACTION.sub(r"\1", text)
@@ -181,9 +181,9 @@ _FREE = {"frei", "free"}  # "Unfall frei"
 
 
 def damage_of(text: str, *, is_free: bool = False) -> str | None:
-    """The damage a cell names; None where it says nothing that we know.
+    """Return the damage of a cell; None where it has no known word.
 
-    ``is_free``: the column says whether a car is free of damage, so that its yes is "none".
+    ``is_free``: the column says whether a car is free of damage, so "yes" means "none".
     """
     word = bare(text)
     if word in phrases_of("yes") | phrases_of("no"):
@@ -196,7 +196,7 @@ def damage_of(text: str, *, is_free: bool = False) -> str | None:
 
 
 def _damage_said(clause: str) -> str | None:
-    """Of one clause of a cell. A denial within a phrase, as in "no accidents", denies nothing else in it."""
+    """Return the damage of one clause. A negation within a phrase, as in "no accidents", negates nothing else in it."""
     vocabulary, words = VOCABULARIES["damage"], bare(clause).split()
     phrases = (" ".join(words[at : at + n]) for n in range(1, MAX_PHRASE_WORDS + 1) for at in range(len(words) - n + 1))
     if any(_DENIALS & set(phrase.split()) and vocabulary.exact(phrase) == "none" for phrase in phrases):
@@ -210,12 +210,12 @@ def _damage_said(clause: str) -> str | None:
 
 
 def _several_damages(damages: frozenset[str]) -> str | None:
-    """``Hail damage, repaired`` is repaired; what an insurer has written off stays so."""
+    """Combine damages: ``Hail damage, repaired`` is repaired; a car written off by an insurer stays so."""
     return next((damage for damage in ("written_off", "repaired", "damaged", "none") if damage in damages), None)
 
 
 def damage_in_title(title: str) -> str:
-    """The damage that a heading owns up to: ``Golf 1.4 CAT S``, ``Unfallwagen``; '' where it names none."""
+    """Return the damage that a title names: ``Golf 1.4 CAT S``, ``Unfallwagen``; "" where it names none."""
     words = bare(title).split()
     phrases = phrases_of("damage_in_title")
     said = [
@@ -242,7 +242,7 @@ _COMBINED = {
 
 
 def _vocabulary_of(category: Category) -> Vocabulary:
-    """The words of ``words.toml`` and those that the attribute declares; its values are always among them."""
+    """Return the words of ``words.toml`` and those that the attribute declares; its values are always among them."""
     words = dict(WORDS_BY_MEANING.get(category.name, {}))
     for choice in category.choices:
         words[choice.value] = f"{words.get(choice.value, choice.value)} {choice.words}"
@@ -261,7 +261,7 @@ TEACHABLE: dict[str, tuple[str, ...]] = {
     "colour": COLOUR.values, "make": (), "model": (),
 }  # fmt: skip
 
-# Words that name a value of one vocabulary only, so that they are recognised in any column.
+# Words of one vocabulary only, which are recognised in any column.
 _FIELDS_BY_WORD: dict[str, set[str]] = {}
 for _field, _vocabulary in VOCABULARIES.items():
     for _phrase in _vocabulary.phrases:
@@ -269,7 +269,8 @@ for _field, _vocabulary in VOCABULARIES.items():
 
 
 def field_of_word(text: str) -> str | None:
-    """Which field a whole cell's word can only belong to: ``Diesel`` -> ``fuel``; None when it is open."""
+    """Return the only field that a whole cell's word can belong to: ``Diesel`` -> ``fuel``; None when there are
+    several."""
     word = bare(text)
     owners = _FIELDS_BY_WORD.get(word, set())
     if len(owners) != 1 or len(word) < 5 or word in OTHER_WORDS:

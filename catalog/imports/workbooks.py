@@ -1,4 +1,5 @@
-"""Workbooks: xlsx, xls, xlsb and ods; the sheet with the cars is read as rows under its header. Its reader holds it."""
+"""Read workbooks (xlsx, xls, xlsb and ods): the sheet with the cars, as rows under its header. The reader holds it
+in memory."""
 
 from __future__ import annotations
 
