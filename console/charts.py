@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 N_COLOURS = 8
 WIDTH, WIDE = 460, 900  # of one of two columns, and of a whole page
+STEPS_HIGH, TIMELINE_HIGH = 200, 170  # heights of whole-page charts
 LEFT, RIGHT, TOP, BOTTOM = 48, 26, 16, 30
 TICKS = 5
 
@@ -145,7 +146,6 @@ def step_chart(
     *,
     rule: tuple[float, str] | None = None,
     write: Callable[[float], str] = "{:,.0f}".format,
-    height: int = 200,
 ) -> SafeString:
     """A number that stays between its changes; ``rule`` is a level to compare with. Empty without steps.
 
@@ -155,7 +155,7 @@ def step_chart(
         return mark_safe("")
     first, last = steps[0][0], max(until, steps[0][0] + timedelta(days=1))
     values = [value for _, value in steps] + ([rule[0]] if rule else [])
-    frame = Frame(time_axis(first, last), replace(padded(values), formatter=write), WIDE, height)
+    frame = Frame(time_axis(first, last), replace(padded(values), formatter=write), WIDE, STEPS_HIGH)
     parts = list(frame.grid())
     if rule:
         at = frame.y(rule[0])
@@ -170,7 +170,7 @@ def step_chart(
     for moment, value in steps:
         title = f"{moment:%d %b %Y}: {write(value)}"
         parts.append(_dot(frame.x(moment.timestamp()), frame.y(value), 4, 0, title))
-    return svg(label, WIDE, height, parts)
+    return svg(label, WIDE, STEPS_HIGH, parts)
 
 
 # --- Bars ------------------------------------------------------------------------------------------------------------
@@ -306,21 +306,21 @@ class TimelineMark:
     is_faded: bool = False
 
 
-def timeline(label: str, marks: Sequence[TimelineMark], until: datetime, *, height: int = 170) -> SafeString:
-    """Stems over time, their heights what each counts. Empty without moments."""
+def timeline(label: str, marks: Sequence[TimelineMark], until: datetime) -> SafeString:
+    """Draw a stem for each mark at its time, as high as its value. Empty without marks."""
     if not marks:
         return mark_safe("")
     first = min(moment.at for moment in marks)
     axis = time_axis(min(first, until - timedelta(days=1)), until)
     values = [moment.value for moment in marks]
-    frame = Frame(axis, padded([0.0, *values]), WIDE, height)
+    frame = Frame(axis, padded([0.0, *values]), WIDE, TIMELINE_HIGH)
     zero = frame.y(0.0)
     parts = [*frame.grid(), f'<path class="fc-axis" d="M{frame.x0} {zero:.1f}H{frame.x1}"/>']
     for moment in marks:
         x, y = frame.x(moment.at.timestamp()), frame.y(moment.value)
         stem = f'<path class="fc-stem" d="M{x:.1f} {zero:.1f}V{y:.1f}"/>'
         parts.append(linked(stem + _dot(x, y, 5, moment.colour, moment.title, moment.is_faded), moment.href))
-    return svg(label, WIDE, height, parts)
+    return svg(label, WIDE, TIMELINE_HIGH, parts)
 
 
 def time_axis(first: datetime, last: datetime) -> Axis:

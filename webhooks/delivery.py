@@ -232,14 +232,14 @@ def replay(delivery: Delivery) -> None:
     enqueue_on_commit("webhooks.deliver", delivery.endpoint_id)
 
 
-def give_secret(endpoint: Endpoint, secret: str = "", *, now: datetime | None = None) -> str:
+def give_secret(endpoint: Endpoint, secret: str = "") -> str:
     """Set the secret of an endpoint (a new one where none is given) and return it.
 
-    The one before signs too for ``OVERLAP``, so that a receiver can change over without losing a message.
+    The previous one signs too for ``OVERLAP``, so that a receiver can change over without losing a message.
     """
     secret = secret or new_secret()
     if former := unseal(endpoint.sealed_secret):
-        endpoint.sealed_former_secret, endpoint.former_until = seal(former), (now or timezone.now()) + OVERLAP
+        endpoint.sealed_former_secret, endpoint.former_until = seal(former), timezone.now() + OVERLAP
     endpoint.sealed_secret = seal(secret)
     return secret
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from accounts.models import User
 from console.auditing import record
 
-OFF, OPTIONAL, REQUIRED = CHOICES = ("off", "optional", "required")  # of the setting TWO_FACTOR
+OFF, OPTIONAL, REQUIRED = "off", "optional", "required"  # values of the setting TWO_FACTOR
 
 
 def has_factor(user: User) -> bool:

@@ -57,10 +57,8 @@ TROUBLE_LABELS = {"failed": "danger", "shrunk": "warning", "waiting": "warning",
 COUNTED = ("rows_read", "listings_created", "listings_updated", "listings_unchanged", "rows_refused", "listings_ended")
 
 
-def _choice(label: str, choices: list[tuple[str, str]], help_text: str = "") -> forms.ChoiceField:
-    return forms.ChoiceField(
-        required=False, label=label, choices=choices, help_text=help_text, widget=UnfoldAdminSelectWidget
-    )
+def _choice(label: str, choices: list[tuple[str, str]]) -> forms.ChoiceField:
+    return forms.ChoiceField(required=False, label=label, choices=choices, widget=UnfoldAdminSelectWidget)
 
 
 def _text(label: str, help_text: str = "") -> forms.CharField:

@@ -13,39 +13,41 @@ from recommendations.events.bots import look_at_buyer
 from recommendations.events.merging import take_over_history
 from recommendations.models import Interaction, Preference, RankerVersion
 
+ACTIVE_WITHIN = timedelta(days=30)  # buyers without an event since get their preference when they ask for a list
+REFRESHED_AT_MOST = 500  # stale preferences of one beat run
 RENEWED_AT_MOST = 50_000  # buyers after a promotion; some minutes of one worker
-RENEWED_AT_ONCE = 1_000  # between two looks at whether the version is still live
+RENEWED_AT_ONCE = 1_000  # buyers between two checks of whether the version is still live
 
 
-def refresh_preferences(*, buyer_id: int, by: str = "worker") -> Preference | None:
-    """Bring one buyer's preference up to date; does nothing where it is. Safe to run twice, or twice at once."""
+def refresh_preferences(*, buyer_id: int) -> Preference | None:
+    """Bring one buyer's preference up to date, if it is not. Safe to run twice, or twice at once."""
     buyer = Buyer.objects.filter(pk=buyer_id).first()
     if buyer is None:
         return None
     look_at_buyer(buyer)
-    return current_preference(buyer, by=by)
+    return current_preference(buyer, by="worker")
 
 
-def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), at_most: int = 500) -> int:
+def refresh_stale_preferences() -> int:
     """Bring preferences of recently active buyers up to date where the log is ahead; returns how many."""
     for guest in Buyer.objects.filter(merged_into__isnull=False, interactions__isnull=False).distinct():
-        if guest.merged_into:  # events that were under way when the guest logged in
+        if guest.merged_into:  # events that arrived while the guest logged in
             take_over_history(guest=guest, into=guest.merged_into)
     version = RankerVersion.objects.live()
     if version is None:
         return 0
-    stale = buyers_behind_the_log(version, since=timezone.now() - active_within)[:at_most]
+    stale = buyers_behind_the_log(version, since=timezone.now() - ACTIVE_WITHIN)[:REFRESHED_AT_MOST]
     return update_preferences(list(stale), by="beat")
 
 
-def renew_preferences(*, version_id: int, active_within: timedelta = timedelta(days=30)) -> int:
+def renew_preferences(*, version_id: int) -> int:
     """Compute the preferences of recently active buyers under a version that went live; returns how many.
 
     The buyers who acted last come first. Ends early when another version goes live. A buyer who asks for a list before
     their turn gets theirs computed by that read.
     """
     version = RankerVersion.objects.get(pk=version_id)
-    behind = list(buyers_behind_the_log(version, since=timezone.now() - active_within)[:RENEWED_AT_MOST])
+    behind = list(buyers_behind_the_log(version, since=timezone.now() - ACTIVE_WITHIN)[:RENEWED_AT_MOST])
     n_made = 0
     for start in range(0, len(behind), RENEWED_AT_ONCE):
         if RankerVersion.objects.live() != version:

@@ -114,12 +114,10 @@ class Contributions:
     Attributes:
         names: Readable fields ("price", "make", "age", ...), the columns of ``values``.
         values: float64, shape (n, n_names); a row adds up to the listing's score.
-        constant: What no field accounts for. Zero, as features are centred; here so that readers need not know that.
     """
 
     names: tuple[str, ...]
     values: Floats
-    constant: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,13 +35,7 @@ class MixtureConfig:
             raise ValueError("margin must not be negative, min_weight and max_rounds must be positive")
 
 
-def tastes(
-    sets: ChoiceSets,
-    prior: Prior,
-    max_tastes: int = 3,
-    config: MixtureConfig | None = None,
-    newton: NewtonConfig = DEFAULT_NEWTON,
-) -> list[tuple[float, Taste]]:
+def tastes(sets: ChoiceSets, prior: Prior, max_tastes: int = 3) -> list[tuple[float, Taste]]:
     """One taste, or up to ``max_tastes`` where a buyer's events are clearly explained better by several.
 
     Someone looks for a van and for a roadster in the same weeks; one taste would offer them the average. Events are
@@ -52,8 +46,6 @@ def tastes(
         sets: The buyer's choices.
         prior: The population.
         max_tastes: At most so many, >= 1.
-        config: When several are believed.
-        newton: When to stop each search.
 
     Returns:
         Share of the event weight and taste, largest share first; the shares sum to 1. A single ``(1.0, prior)`` when no
@@ -69,10 +61,10 @@ def tastes(
     if max_tastes < 1:
         raise ValueError(f"max_tastes must be at least 1, not {max_tastes}")
     check_dimensions([sets], prior)
-    config = config or MixtureConfig()
+    config = MixtureConfig()
     if not sets.weights.any():
         return [(1.0, Taste(prior.mean, prior.covariance))]
-    mixture = _InterestMixture(logit.stack([sets]), prior, config, newton)
+    mixture = _InterestMixture(logit.stack([sets]), prior, config, DEFAULT_NEWTON)
     best = mixture.divide(1)
     for n_tastes in range(2, max_tastes + 1):
         if mixture.total < n_tastes * config.min_weight:

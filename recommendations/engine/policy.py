@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -86,13 +85,13 @@ class ListPolicy:
         """Draws of a preference to explore by; one where no place does, since a pool has at least one."""
         return EXPLORATION_DRAWS if self.exploration_share * self.k else 1
 
-    def for_intent(self, intent: Intent) -> ListPolicy:
-        """The same rules for a buyer who is still looking around, or who knows what they want.
+    def for_focus(self, focus: float) -> ListPolicy:
+        """Return the policy for a buyer of this focus, 0 to 1.
 
-        Diversity is scaled from 1.5 times (no focus at all) down to half (fully focused). Exploration is not: its
-        budget is what the operator reads.
+        Diversity is scaled from 1.5 times (focus 0) down to half (focus 1). Exploration is not scaled, because its
+        budget is what the operator has set.
         """
-        return replace(self, diversity=min(self.diversity * (1.5 - intent.focus), 1.0))
+        return replace(self, diversity=min(self.diversity * (1.5 - focus), 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -432,32 +431,23 @@ def congestion_term(n_leads: ArrayLike, free_leads: float, strength: float) -> N
     return 0.0 - strength * congestion
 
 
-# What phase a buyer is in
+# The buyer's focus
 
 
-@dataclass(frozen=True)
-class Intent:
-    """How settled a buyer is: focus 0 looks at everything, 1 at one thing; and the phase that makes it."""
+def focus_of(utilities: ArrayLike, fields: Sequence[ArrayLike]) -> float:
+    """Return how decided a buyer is on single values of the fields, from 0 (on none) to 1 (on one of each field).
 
-    focus: float
-    phase: Literal["orientation", "specification"]
-
-
-def intent_phase(utilities: ArrayLike, fields: Sequence[ArrayLike], threshold: float = 0.4) -> Intent:
-    """Is a buyer still looking around (orientation), or do they know what they want (specification)?
-
-    The choice probabilities over the live stock make a profile: the shares of makes, bodies, price bands they
-    would pick. Focus is the share of the stock's own entropy that the profile has lost, averaged over the fields;
-    someone who would pick from all makes as they come has none.
+    The buyer's choice probabilities over the live stock give the shares of makes, bodies and price bands that they
+    would choose. Focus is the share of the stock's own entropy that these have lost, averaged over the fields: a buyer
+    who chooses among makes as they occur has focus 0.
 
     Args:
         utilities: Of a sample of the live stock under the buyer's preference vector, finite, shape (n_listings,).
-        fields: Codes of each listing by field (make, body, price band …), int, each of shape (n_listings,); below 0 is
-            unknown and left out. A field in which the whole stock is alike says nothing and is left out.
-        threshold: Focus from which the buyer is in the specification phase, 0 to 1.
+        fields: Codes of each listing by field (make, body, price band …), int, each of shape (n_listings,); negative
+            codes are unknown and left out. A field with one value in the whole stock is left out.
 
     Returns:
-        The intent; no focus when there is no stock or no field in which it varies.
+        The focus; 0 when there is no stock or no field in which it varies.
 
     Raises:
         ValueError: If lengths disagree or a utility is not finite.
@@ -474,12 +464,11 @@ def intent_phase(utilities: ArrayLike, fields: Sequence[ArrayLike], threshold: f
         of_stock = _entropy(codes[is_known], np.ones(int(is_known.sum())))
         if of_stock > 0:
             lost.append(1.0 - _entropy(codes[is_known], odds[is_known]) / of_stock)
-    focus = float(np.clip(np.mean(lost), 0.0, 1.0)) if lost else 0.0
-    return Intent(focus, "specification" if focus >= threshold else "orientation")
+    return float(np.clip(np.mean(lost), 0.0, 1.0)) if lost else 0.0
 
 
 def price_bands(prices: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The band of each price on a fixed grid, a field for ``intent_phase``; -1 where it is unknown."""
+    """Return the band of each price on a fixed grid, a field for ``focus_of``; -1 where it is unknown."""
     bands = np.full(len(prices), -1)
     bands[prices > 0] = np.log(np.maximum(prices[prices > 0], 1.0)) // np.log(PRICE_BAND_STEP)
     return bands

@@ -60,13 +60,7 @@ SPREADS = (0.05, 0.3, 1.5, 8.0, 40.0)
 START_BUYERS = 40
 
 
-def fit_prior(
-    buyers: Sequence[ChoiceSets],
-    n_dims: int,
-    config: PriorConfig | None = None,
-    start: Prior | None = None,
-    report: Report = lambda share: None,
-) -> Prior:
+def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | None = None) -> Prior:
     """Learn from many buyers how tastes are spread: empirical Bayes.
 
     Starts from the single-variance population with the highest evidence, which is also what the covariance is shrunk
@@ -79,9 +73,6 @@ def fit_prior(
         buyers: One ``ChoiceSets`` each. Buyers without a weighty event are ignored.
         n_dims: Of the features; needed when no buyer is left.
         config: See ``PriorConfig``.
-        start: A population learned before from much the same buyers, which saves the search for a first one: its mean
-            and its mean variance stand for what that would find.
-        report: Called before each round with the share that is done at least, 0 to 1. It may raise to stop the fit.
 
     Returns:
         The prior. Mean 0 and ``default_variance`` in every direction without buyers, or when no set offers a
@@ -95,7 +86,7 @@ def fit_prior(
     step on the evidence (ECME; Liu and Rubin 1994), the covariance by the matrix form of MacKay's rule (1992). A
     normal-inverse-Wishart hyperprior holds both (Gelman et al. 2013, sec. 3.6).
     """
-    return fit_prior_in_parts(LocalParts([buyers]), n_dims, config, start, report)
+    return fit_prior_in_parts(LocalParts([buyers]), n_dims, config)
 
 
 def fit_prior_in_parts(
@@ -107,8 +98,13 @@ def fit_prior_in_parts(
 ) -> Prior:
     """``fit_prior`` of buyers in partitions, whose choices stay where they are: each round adds up what they say.
 
-    With one partition it is ``fit_prior``. How buyers are divided moves the result by rounding alone, but for the
-    sample when there are more than ``max_buyers``, and for the few that a start is looked for with.
+    With one partition it is ``fit_prior``. How buyers are divided changes the result by rounding only, except for the
+    sample when there are more than ``max_buyers``, and for the few buyers with which a start is found.
+
+    Args:
+        start: A population learned before from mostly the same buyers, which saves the search for a first one: its
+            mean and its mean variance replace the result of that search.
+        report: Called before each round with the share done so far, 0 to 1. It may raise to stop the fit.
     """
     config = config or PriorConfig()
     if n_dims < 1:

@@ -44,9 +44,6 @@ class Kind(StrEnum):
     USUAL = "usual"  # the kind of car that many look for
 
 
-DONE = (Kind.OPENED, Kind.SEARCHED, Kind.SET, Kind.LIKED, Kind.CONTACTED)  # what evidence may say
-
-
 @dataclass(frozen=True)
 class Money:
     """An amount in a currency (a code of three letters, '' where it is unknown)."""

@@ -69,30 +69,27 @@ class Similarity:
         return self.encoder.encode(table)
 
     @classmethod
-    def of_encoder(cls, encoder: Encoder, n_dims: int = SIMILARITY_DIMENSIONS) -> Self:
+    def of_encoder(cls, encoder: Encoder) -> Self:
         """For a version that was stored before there was such a space: its own content features, weighed anew.
 
         What the market pays for is not among them, and they are as coarse as the directions that version kept.
         """
         known = encoder.config.strengths
         factors = np.array([STRENGTHS[field.name] / (known.get(field.name) or 1.0) for field in encoder.fields])
-        states = np.zeros((len(encoder.states), n_dims))
-        kept = min(n_dims, encoder.n_dims)
+        states = np.zeros((len(encoder.states), SIMILARITY_DIMENSIONS))
+        kept = min(SIMILARITY_DIMENSIONS, encoder.n_dims)
         states[:, :kept] = encoder.states[:, :kept] * factors[encoder.field_of_state][:, None]
         return cls(dataclasses.replace(encoder, states=states))
 
 
-def fit_similarity(
-    table: ListingTable, strengths: Mapping[str, float] = STRENGTHS, n_dims: int = SIMILARITY_DIMENSIONS
-) -> Similarity:
+def fit_similarity(table: ListingTable, strengths: Mapping[str, float] = STRENGTHS) -> Similarity:
     """Standardise and weigh the attributes of a catalogue.
 
     Args:
         table: The catalogue, sold cars included; without rows, every vector is zero.
         strengths: By field, as ``STRENGTHS``; 0 leaves a field out.
-        n_dims: Width of the vectors, more than ``len(WORTHS)``.
     """
-    config = EncoderConfig(n_dims=n_dims - len(WORTHS), strengths=strengths)
+    config = EncoderConfig(n_dims=SIMILARITY_DIMENSIONS - len(WORTHS), strengths=strengths)
     encoder = fit_unscaled(table, config)
     worth = _worth_of_states(encoder, rows_to_fit(table, config))
     is_in = [np.isin(encoder.field_of_state, _positions(encoder, names)) for names, _ in WORTHS]

@@ -11,6 +11,7 @@ from math import floor, log10
 OURS_COLOUR, OTHER_COLOUR, LINE_COLOUR = "#12809c", "#8b98a8", "#8b98a880"
 WIDTH, LABEL_WIDTH, VALUE_WIDTH, ROW_HEIGHT = 800, 170, 210, 26
 TICKS = 5
+NAME_HEIGHT = 15.0
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,12 @@ def _steps(x: _Axis, bottom: float) -> list[str]:
     return [_text(x.at(value), bottom + 18, str(value), "middle") for value in range(0, int(x.highest) + 1, step)]
 
 
-def _apart(heights: Sequence[float], distance: float = 15.0) -> list[float]:
-    """The same heights, moved down where two names would stand on each other."""
+def _apart(heights: Sequence[float]) -> list[float]:
+    """Return the heights, moved down where two names would overlap."""
     moved = list(heights)
     ordered = sorted(range(len(moved)), key=lambda number: moved[number])
     for above, below in pairwise(ordered):
-        moved[below] = max(moved[below], moved[above] + distance)
+        moved[below] = max(moved[below], moved[above] + NAME_HEIGHT)
     return moved
 
 

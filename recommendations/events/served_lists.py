@@ -69,9 +69,9 @@ class ServedListWriter:
             write_or_lose([served])
         SERVED_LISTS_WAITING.set(self._queue.qsize())
 
-    def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
-        """Wait until everything handed over has been written, for so many seconds at most; whether it has."""
-        deadline = time.monotonic() + timeout
+    def flush(self) -> bool:
+        """Wait up to ``FLUSH_SECONDS`` until all lists handed over are written; returns whether they are."""
+        deadline = time.monotonic() + FLUSH_SECONDS
         with self._queue.all_tasks_done:
             while self._queue.unfinished_tasks:
                 remaining = deadline - time.monotonic()

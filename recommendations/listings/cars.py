@@ -157,10 +157,10 @@ def keys_of(listing_ids: Collection[int]) -> dict[int, str]:
         return dict(cursor.fetchall())
 
 
-def learn_cars(cars: KeptCars, listing_ids: Collection[int], attempts: int = 3) -> None:
-    """Ask the database which cars listings advertise; again, where they may have changed before it was kept."""
+def learn_cars(cars: KeptCars, listing_ids: Collection[int]) -> None:
+    """Read which cars listings advertise; again, up to three times, if they may have changed before that was kept."""
     asked = list(listing_ids)
-    for left in reversed(range(attempts)):
+    for left in (2, 1, 0):
         n_noted = cars.n_noted
         with connection.cursor() as cursor:
             cursor.execute(SAME_CARS, {"listings": asked})

@@ -31,7 +31,7 @@ def embed_listings(listing_ids: Sequence[int]) -> int:
     return n_written
 
 
-def embed_missing_listings(*, at_most: int = EMBEDDING_BATCH) -> int:
+def embed_missing_listings() -> int:
     """Make vectors for live listings that lack one, or both; returns how many were written.
 
     Rows of an earlier release have no place among similar cars yet. Also makes the index of a version whose training
@@ -42,7 +42,8 @@ def embed_missing_listings(*, at_most: int = EMBEDDING_BATCH) -> int:
         ensure_index(version.pk, wait=False)
         stored = ListingVector.objects.of(version).filter(likeness__isnull=False).values("listing_id")
         missing = Listing.objects.available().cars().exclude(pk__in=stored)
-        n_written += embed_for_version(version, list(missing.order_by("pk").values_list("pk", flat=True)[:at_most]))
+        ids = missing.order_by("pk").values_list("pk", flat=True)[:EMBEDDING_BATCH]
+        n_written += embed_for_version(version, list(ids))
     return n_written
 
 

@@ -26,8 +26,7 @@ from scipy import stats
 from scipy.special import gammaln
 
 ALPHA = 0.05  # of all comparisons of one experiment together
-POWER = 0.8  # of experiments with the lift in question, so many find it within what is promised, at least
-AIMED_POWER = 0.85  # what the promise is computed with, since what is known of buyers before is an estimate
+AIMED_POWER = 0.85  # of the planned number of buyers; above the promised .8, since variances are estimates
 RATIO_ALPHA = 0.01  # stricter: a ratio that is wrong ends the experiment
 RATIO_CONCENTRATION = 500.0  # the ratios that are looked for deviate by some hundredths
 LEAST_BUYERS = 100  # of each arm: the intervals are asymptotic, so the first buyers are not judged
@@ -206,39 +205,35 @@ def buyers_needed(
     lift: float,
     shares: tuple[float, float],
     alpha: float = ALPHA,
-    power: float = AIMED_POWER,
 ) -> float:
-    """How many buyers of two arms together it takes to find a lift, looking on any day; infinite where none would do.
+    """Return how many buyers of two arms together it takes to find a lift, tested on any day; inf where none would do.
 
     Args:
-        mean, variance: Of one buyer's outcome as it is now, after the adjustment.
-        lift: What is to be found, as a share of the mean, above 0.
+        mean, variance: Of one buyer's current outcome, after the adjustment.
+        lift: The lift to find, as a share of the mean, above 0.
         shares: Of the control and of the arm, of the buyers of these two.
         alpha: As of ``compare``.
-        power: In how many experiments of that lift it is found by then, at least.
     """
     if mean <= 0 or variance <= 0 or lift <= 0 or min(shares) <= 0:
         return float("inf")
     whole = sum(shares)  # what grows by a share spreads by as much
     at_best = float(boundary(1.0, best_rho_squared(1.0, alpha), alpha))  # the same for every n it is tuned to
     per_buyer = variance * whole / shares[0] + variance * (1.0 + lift) ** 2 * whole / shares[1]
-    return float(per_buyer * ((at_best + stats.norm.ppf(power)) / (lift * mean)) ** 2)
+    return float(per_buyer * ((at_best + stats.norm.ppf(AIMED_POWER)) / (lift * mean)) ** 2)
 
 
-def pairs_needed(
-    *, mean: float, variance: float, lift: float, alpha: float = ALPHA, power: float = AIMED_POWER
-) -> float:
-    """How many buyers it takes to find a lift where two variants make lists together; infinite where none would do.
+def pairs_needed(*, mean: float, variance: float, lift: float) -> float:
+    """Return how many buyers it takes to find a lift where two variants are interleaved; inf where none would do.
 
     Args:
-        mean: What a buyer does with the control's cars.
-        variance: Of the difference of one buyer.
-        lift, alpha, power: As of ``buyers_needed``.
+        mean: Mean outcome of a buyer from the control's cars.
+        variance: Of the difference between the variants, by buyer.
+        lift: As of ``buyers_needed``.
     """
     if mean <= 0 or variance <= 0 or lift <= 0:
         return float("inf")
-    at_best = float(boundary(1.0, best_rho_squared(1.0, alpha), alpha))
-    return float(variance * ((at_best + stats.norm.ppf(power)) / (lift * mean)) ** 2)
+    at_best = float(boundary(1.0, best_rho_squared(1.0, ALPHA), ALPHA))
+    return float(variance * ((at_best + stats.norm.ppf(AIMED_POWER)) / (lift * mean)) ** 2)
 
 
 def explained(moments: Moments) -> float:

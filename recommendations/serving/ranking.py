@@ -13,7 +13,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.buyers.context import BuyerContext, buyer_context_in, preference_of
 from recommendations.buyers.histories import Vectors
-from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, Why, build_list, intent_phase, price_bands
+from recommendations.engine.policy import Kind, ListPolicy, Pool, Why, build_list, focus_of, price_bands
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.terms import SECONDS_A_DAY, ListingFeatures, Scored
@@ -194,11 +194,11 @@ def generator_for(buyer_context: BuyerContext, market_statistics: MarketStatisti
 
 
 def policy_for(context: RankingContext, k: int) -> ListPolicy:
-    """The placement's policy, adapted to the buyer's intent, stated wishes and interests."""
+    """Return the placement's policy, adapted to the buyer's focus, stated wishes and interests."""
     policy = context.rules.policy(k)
     buyer_context = context.scorer.buyer_context
     if context.rules.placement.follows_intent and buyer_context.is_personal:
-        policy = policy.for_intent(intent_of(context))
+        policy = policy.for_focus(focus_on_stock(context))
     if buyer_context.wishes:
         policy = replace(policy, wish_shares=tuple(wish.share for wish in buyer_context.wishes))
     if len(buyer_context.interests) > 1:
@@ -206,13 +206,13 @@ def policy_for(context: RankingContext, k: int) -> ListPolicy:
     return policy
 
 
-def intent_of(context: RankingContext) -> Intent:
-    """How decided the buyer is on a make, a body and a price; cached while the index does not change."""
+def focus_on_stock(context: RankingContext) -> float:
+    """Return how decided the buyer is on a make, a body and a price; cached while the index does not change."""
     listing_index, features = context.listing_index, context.scorer.buyer_features
     return listing_index.kept(
-        ("intent", features.weights.tobytes(), features.offsets.tobytes()),
+        ("focus", features.weights.tobytes(), features.offsets.tobytes()),
         listing_index,
-        lambda: intent_phase(context.sample_utilities(), fields_of_sample(listing_index)),
+        lambda: focus_of(context.sample_utilities(), fields_of_sample(listing_index)),
     )
 
 

@@ -1,6 +1,6 @@
-"""What each model costs, and how far it has been driven, at each age: medians of British adverts of 2020.
+"""Typical price and mileage of each model at each age: medians of British adverts of 2020.
 
-A model or age that the adverts do not know follows the curve that the others share.
+A model or age that is not in the adverts follows the mean curve of the others.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from recommendations.engine.arrays import Floats
 from recommendations.simulation.car_specs import DATA, CarSpecs, read_models, read_specs
 
 AGES = 31  # years: 0 to 30
-YEARLY_BEYOND = 0.88  # of its price a car keeps in each year beyond the adverts' oldest
-KM_BEYOND = 8_000.0  # and is driven so far
+YEARLY_BEYOND = 0.88  # share of its price that a car keeps in each year beyond the adverts' oldest
+KM_BEYOND = 8_000.0  # kilometres in each of those years
 LEAST_PRICE = 650.0
-ELECTRIC_A_YEAR = 0.96  # more is lost by those that are electric, against the shared curve
+ELECTRIC_A_YEAR = 0.96  # factor a year on the price of electric cars, relative to the shared curve
 KM_BY_FUEL = {"diesel": 1.25, "electric": 0.9}  # against all cars of an age
 USED_SPREAD = 0.7  # variants of a model differ less in price when used than when new, by this exponent
 SPREAD = 0.14  # standard deviation of the logarithm of what is asked for equal cars
@@ -54,7 +54,7 @@ Known = dict[tuple[str, str], dict[int, tuple[float, float]]]
 
 
 def read_known(path: Path) -> Known:
-    """(make, model) as the adverts spell them -> age -> price and kilometres."""
+    """Read price and kilometres by (make, model) as the adverts spell them, and by age."""
     known: Known = defaultdict(dict)
     with open(path, encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -64,7 +64,11 @@ def read_known(path: Path) -> Known:
 
 @cache
 def read_levels(folder: Path = DATA) -> PriceLevels:
-    """Raises FileNotFoundError if a table is missing."""
+    """Read the levels of all models.
+
+    Raises:
+        FileNotFoundError: If a table is missing.
+    """
     known, rows = read_known(folder / "uk_prices.csv"), read_models(folder)
     price_curve, km_curve = shared_curves(known)
     scale = typical_scale(known, rows)
@@ -84,7 +88,7 @@ def read_levels(folder: Path = DATA) -> PriceLevels:
 
 
 def shared_curves(known: Known) -> tuple[Floats, Floats]:
-    """Price at each age against the age of one, and kilometres: medians over the models, then carried on."""
+    """Return price at each age relative to age one, and kilometres: medians over the models, extrapolated."""
     price, km = np.full(AGES, np.nan), np.full(AGES, np.nan)
     for age in range(AGES):
         at_age = [ages for ages in known.values() if age in ages]
@@ -101,7 +105,7 @@ def shared_curves(known: Known) -> tuple[Floats, Floats]:
 
 
 def typical_scale(known: Known, rows: tuple[dict[str, str], ...]) -> float:
-    """What a car of one year costs against the hand table's price when new."""
+    """Return the ratio of the price at age one to the hand table's new price."""
     found = [
         known[row["make"], row["listed_as"]][1][0] / float(row["price_gbp"])
         for row in rows
@@ -111,7 +115,7 @@ def typical_scale(known: Known, rows: tuple[dict[str, str], ...]) -> float:
 
 
 def filled(seen: dict[int, float], curve: Floats) -> Floats:
-    """A price for each age: between the known ones by logarithm, beyond them along the shared curve."""
+    """Return a price for each age: interpolated in the logarithm, extrapolated along the shared curve."""
     ages = np.array(sorted(seen))
     deviation = np.log([seen[age] for age in ages.tolist()]) - np.log(curve[ages])
     filled_in: Floats = curve * np.exp(np.interp(np.arange(AGES), ages, deviation))
@@ -126,22 +130,23 @@ def driven(seen: dict[int, float], curve: Floats) -> Floats:
 
 
 def usual_driving(row: dict[str, str]) -> float:
-    """Of a model without adverts, against all cars: by its first engine, and less where it is for fine days."""
+    """Return the mileage of a model without adverts relative to all cars: by its first engine, less for a
+    convertible."""
     factor = KM_BY_FUEL.get(row["engines"].split()[0], 1.0)
     return factor * (0.65 if row["bodies"].split("|")[0].split()[0] in ("convertible", "coupe") else 1.0)
 
 
 @cache
-def relative_prices(anchor_year: int, folder: Path = DATA) -> Floats:
-    """How far each variant lies above the median of its model among the cars of each year, as a factor.
+def relative_prices(anchor_year: int) -> Floats:
+    """Return the price of each variant relative to the median of its model, among the cars of each year.
 
     Returns:
-        Shape (n_years, n_variants), the first year of any variant first. The variants' own prices when new, divided by
-        their median within model and year, weighted by supply and smoothed as the prices of equal cars spread: so the
-        median price of a model's cars is the model's level.
+        Shape (n_years, n_variants), the first year of any variant first. The variants' own new prices, divided by their
+        median within model and year, weighted by supply and smoothed as the prices of equal cars spread: so the median
+        price of a model's cars is the model's level.
     """
-    specs = read_specs(folder)
-    rows = read_levels(folder).rows_of(specs)
+    specs = read_specs()
+    rows = read_levels().rows_of(specs)
     order = np.argsort(rows, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(rows[order]) > 0])
     price, n_of_model = USED_SPREAD * np.log(specs.price_new[order]), np.diff(np.r_[starts, len(order)])

@@ -246,11 +246,11 @@ def _rough_score(
 
 
 def taste_lists(
-    snapshot: ListingSnapshot, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures], k: int = K
+    snapshot: ListingSnapshot, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures]
 ) -> NDArray[np.intp]:
-    """The k best of each buyer by utility alone, to compare the whole score with."""
+    """Return the K best of each buyer by utility alone, to compare the whole score with."""
     utilities = _rough_utilities(snapshot, buyer_features, case)
-    return _lists([case.best(values, number, k) for number, (_, values) in enumerate(utilities)], k)
+    return _lists([case.best(values, number, K) for number, (_, values) in enumerate(utilities)], K)
 
 
 def _rough_utilities(
@@ -278,10 +278,10 @@ def popularity_at(events: EventRows, snapshot: ListingSnapshot, cutoff: float) -
     return np.bincount(rows[counted], decay, minlength=len(snapshot)).astype(np.float64)
 
 
-def lists_by_popularity(popularity: NDArray[np.float64], case: HeldOut, k: int = K) -> NDArray[np.intp]:
-    """The k best by the decayed number of events, the same for every buyer but for what they had seen."""
+def lists_by_popularity(popularity: NDArray[np.float64], case: HeldOut) -> NDArray[np.intp]:
+    """Return the K best by the decayed number of events, for each buyer without the cars they had seen."""
     demand = popularity[case.candidate_rows]
-    return _lists([case.best(demand, number, k) for number in range(len(case))], k)
+    return _lists([case.best(demand, number, K) for number in range(len(case))], K)
 
 
 def _lists(rows: list[NDArray[np.intp]], k: int) -> NDArray[np.intp]:

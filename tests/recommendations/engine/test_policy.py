@@ -7,13 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommendations.engine.policy import (
-    Intent,
     Kind,
     ListPolicy,
     Pool,
     build_list,
     congestion_term,
-    intent_phase,
+    focus_of,
     price_bands,
     weights_of_wishes,
 )
@@ -238,47 +237,46 @@ def test_a_policy_refuses_nonsense(changes, complaint):
         ListPolicy(**changes)
 
 
-# Saturation and intent
+# Saturation and focus
 
 
 def test_a_buyer_without_preference_has_no_focus():
-    got = intent_phase(np.zeros(4), [[0, 0, 1, 1]])
-    assert got == Intent(0.0, "orientation")
+    got = focus_of(np.zeros(4), [[0, 0, 1, 1]])
+    assert got == 0.0
 
 
-def test_a_buyer_who_wants_one_make_is_in_the_specification_phase():
-    got = intent_phase([20.0, 20.0, 0.0, 0.0], [[0, 0, 1, 1]])
-    assert got.focus == pytest.approx(1, abs=1e-6)
-    assert got.phase == "specification"
+def test_a_buyer_who_wants_one_make_is_focused():
+    got = focus_of([20.0, 20.0, 0.0, 0.0], [[0, 0, 1, 1]])
+    assert got == pytest.approx(1, abs=1e-6)
 
 
 def test_focus_by_hand():
     # shares 0.8 and 0.2 of two makes that are equally frequent; bodies as they come
-    got = intent_phase(np.log([4.0, 4.0, 1.0, 1.0]), [[0, 0, 1, 1], [0, 1, 0, 1]])
+    got = focus_of(np.log([4.0, 4.0, 1.0, 1.0]), [[0, 0, 1, 1], [0, 1, 0, 1]])
     entropy = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2)) / np.log(2)
-    assert got.focus == pytest.approx((1 - entropy) / 2)
+    assert got == pytest.approx((1 - entropy) / 2)
 
 
 def test_fields_that_cannot_tell_are_left_out():
-    assert intent_phase([5.0, 0.0], [[3, 3], [-1, -1]]) == Intent(0.0, "orientation")
-    assert intent_phase([], [[]]) == Intent(0.0, "orientation")
-    assert intent_phase([1.0], []) == Intent(0.0, "orientation")
+    assert focus_of([5.0, 0.0], [[3, 3], [-1, -1]]) == 0.0
+    assert focus_of([], [[]]) == 0.0
+    assert focus_of([1.0], []) == 0.0
 
 
-def test_intent_refuses_arrays_that_disagree():
+def test_focus_refuses_arrays_that_disagree():
     with pytest.raises(ValueError, match="does not go with"):
-        intent_phase([1.0, 2.0], [[1]])
+        focus_of([1.0, 2.0], [[1]])
     with pytest.raises(ValueError, match="must be finite"):
-        intent_phase([np.nan], [[1]])
+        focus_of([np.nan], [[1]])
 
 
 def test_focus_narrows_the_list():
     policy = ListPolicy(diversity=0.2, exploration_share=0.1)
-    assert policy.for_intent(Intent(0.0, "orientation")).diversity == pytest.approx(0.3)
-    assert policy.for_intent(Intent(1.0, "specification")).diversity == pytest.approx(0.1)
+    assert policy.for_focus(0.0).diversity == pytest.approx(0.3)
+    assert policy.for_focus(1.0).diversity == pytest.approx(0.1)
     for focus in (0.0, 1.0):
-        assert policy.for_intent(Intent(focus, "orientation")).exploration_share == 0.1, "a budget is a budget"
-    assert ListPolicy(diversity=0.9).for_intent(Intent(0.0, "orientation")).diversity == 1.0
+        assert policy.for_focus(focus).exploration_share == 0.1, "a budget is a budget"
+    assert ListPolicy(diversity=0.9).for_focus(0.0).diversity == 1.0
 
 
 def test_a_list_that_explores_has_draws_to_choose_from():

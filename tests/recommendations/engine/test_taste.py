@@ -11,7 +11,8 @@ from recommendations.engine import logit
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.logit import NewtonConfig
 from recommendations.engine.mixture import MixtureConfig, tastes
-from recommendations.engine.population import PriorConfig, fit_prior
+from recommendations.engine.parts import LocalParts
+from recommendations.engine.population import PriorConfig, fit_prior, fit_prior_in_parts
 from recommendations.engine.taste import (
     Prior,
     Taste,
@@ -345,7 +346,7 @@ def test_the_callback_that_receives_the_rounds_can_stop_the_fit():
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        fit_prior(buyers, 3, PriorConfig(max_iterations=10), report=stop)
+        fit_prior_in_parts(LocalParts([buyers]), 3, PriorConfig(max_iterations=10), report=stop)
     assert shares == [0.0, 0.1]
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from recommendations.metrics.experiments import (
     ALPHA,
     LEAST_BUYERS,
-    POWER,
     RATIO_ALPHA,
     Comparison,
     Moments,
@@ -26,6 +25,7 @@ from recommendations.metrics.experiments import (
 )
 
 RUNS = 300
+POWER = 0.8  # share of experiments that the planned number of buyers promises to suffice for, at least
 CHANCE = 2.0 * math.sqrt(ALPHA * (1 - ALPHA) / RUNS)  # two standard errors of a share of the runs
 
 

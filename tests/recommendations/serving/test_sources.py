@@ -18,8 +18,8 @@ from recommendations.serving.placements import rules_of
 from recommendations.serving.ranking import (
     RankRequest,
     build_ranking_context,
+    focus_on_stock,
     gather,
-    intent_of,
     policy_for,
     rank,
     sources_for,
@@ -317,7 +317,7 @@ def test_focus_is_none_without_a_stock(market, fan):
         context = build_ranking_context(
             listing_index, buyer_context, Rules(Placement()), ListingFilters(), "hybrid", ()
         )
-        assert intent_of(context).focus == 0.0
+        assert focus_on_stock(context) == 0.0
     assert recommend(ListRequest(buyer=fan)).items == []
 
 
