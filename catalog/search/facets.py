@@ -11,7 +11,7 @@ from django.db.models import Count
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import SET_FILTERS, ListingQuerySet
-from catalog.search.reading import SET_PARAMETERS
+from catalog.search.parameters import SET_PARAMETERS
 
 VALUES_AT_MOST = 50
 

@@ -12,15 +12,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from catalog.attributes import CATEGORIES, RANGES
-from catalog.filters import ListingFilters
 from catalog.imports.vocabulary import PLAIN_WORDS
 from catalog.search.amounts import FoundAmount, amounts_in, composed, distances_in, plain_search
 from catalog.search.lexicon import EQUIPMENT, FIELDS, FILLERS, NAMES_ALL_THE_SAME, VANS, Lexicon, Meaning
 from catalog.search.towns import Town
 
 MAX_WORDS = 5  # of a name or a phrase
-NEAR_KM = 50.0  # how far around a town, where no distance is given
 FARTHEST_KM = 500.0  # no one means a longer distance as "near"
 NEGATIONS = PLAIN_WORDS["search_negations"]
 CLOSED = ("fuel", "body", "gearbox", "drive", "colour")  # what "not diesel" is the rest of
@@ -480,44 +477,3 @@ def _plain_number(value: float | str) -> float | int | str:
 
 def _each_once(understood: Iterable[Understood]) -> list[Understood]:
     return list({(one.field, one.value): one for one in reversed(list(understood))}.values())[::-1]
-
-
-SET_PARAMETERS = {
-    "brand": "makes",
-    "model": "models",
-    **{category.name: category.filter for category in CATEGORIES},
-    "seller_type": "seller_kinds",
-}
-RANGE_PARAMETERS = {"year": "year", "price": "price", **{number.name: number.column for number in RANGES}}
-
-
-def filters_of(reading: SearchReading, lexicon: Lexicon, *, with_text: bool = True) -> ListingFilters:
-    """What a reading asks of a listing. Of two bounds of the same kind the narrower one holds."""
-    asked: dict[str, Any] = {
-        name: tuple(reading.values(parameter))
-        for parameter, name in SET_PARAMETERS.items()
-        if reading.values(parameter)
-    }
-    for parameter, name in RANGE_PARAMETERS.items():
-        exact = reading.values(parameter)
-        if lows := [*exact, *reading.values(f"min_{parameter}")]:
-            asked[f"min_{name}"] = max(lows)
-        if highs := [*exact, *reading.values(f"max_{parameter}")]:
-            asked[f"max_{name}"] = min(highs)
-    if towns := reading.values("near"):
-        asked |= circle_around(str(towns[0]), lexicon, next(iter(reading.values("radius_km")), None))
-    if with_text:
-        asked["text"] = " ".join(filter(None, (*map(str, reading.values("q")), reading.rest)))
-    return ListingFilters(**asked)
-
-
-def circle_around(name: str, lexicon: Lexicon, radius_km: float | None = None) -> dict[str, float]:
-    """The filters of a circle around a town that the lexicon knows; none for an unknown one."""
-    town = lexicon.town(name)
-    if town is None:
-        return {}
-    return {
-        "latitude": town.latitude,
-        "longitude": town.longitude,
-        "radius_km": NEAR_KM if radius_km is None else radius_km,
-    }

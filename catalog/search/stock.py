@@ -17,7 +17,8 @@ from catalog.filters import ListingFilters
 from catalog.imports.vocabulary import bare
 from catalog.models import CarModel, Listing, Make
 from catalog.search.lexicon import Lexicon
-from catalog.search.reading import SearchReading, filters_of, read_search
+from catalog.search.parameters import filters_of
+from catalog.search.reading import SearchReading, read_search
 from catalog.search.towns import Town
 from catalog.units import MILES, distance_unit
 from web.replicas import read_beside, reading_connection

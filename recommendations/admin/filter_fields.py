@@ -20,7 +20,7 @@ from catalog.attributes import CATEGORIES, RANGES, month_as_text
 from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
 from catalog.models import Seller
-from catalog.search.reading import RANGE_PARAMETERS
+from catalog.search.parameters import RANGE_PARAMETERS
 
 FILTER_OF: Mapping[str, str] = {  # parameter of a search -> field of ListingFilters
     "make": "makes", "model": "models", **{category.name: category.filter for category in CATEGORIES},

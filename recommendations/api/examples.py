@@ -2,7 +2,7 @@
 
 from drf_spectacular.utils import OpenApiExample
 
-from catalog.search.reading import SET_PARAMETERS
+from catalog.search.parameters import SET_PARAMETERS
 
 CARD = {
     "id": 4711,

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import AnyField, FiltersSerializer, OneOfField, QuestionSerializer, WordsField
-from catalog.search.reading import SET_PARAMETERS, circle_around
+from catalog.search.parameters import SET_PARAMETERS, circle_around
 from catalog.search.stock import current_lexicon
 from recommendations.api.car_serializers import PricedCardSerializer
 

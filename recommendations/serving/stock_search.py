@@ -20,7 +20,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from catalog.search.facets import Facets, counts_of, most_frequent
-from catalog.search.reading import SET_PARAMETERS
+from catalog.search.parameters import SET_PARAMETERS
 from recommendations.listings.columns import CATEGORIES
 from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.listings.orders import NEWEST, keys_of, places_among, sortable

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from catalog.filters import ListingFilters
 from catalog.imports.names import known_makes, slug_of
 from catalog.search.lexicon import FIELDS, TABLE, Lexicon
-from catalog.search.reading import filters_of, read_search
+from catalog.search.parameters import filters_of
+from catalog.search.reading import read_search
 from catalog.search.towns import Town, known_towns
 
 THIS_YEAR = 2026

@@ -8,7 +8,8 @@ import pytest
 from rest_framework.renderers import JSONRenderer
 
 from catalog.models import CarModel, Listing, Make, Seller
-from catalog.search.reading import SET_PARAMETERS, Understood
+from catalog.search.parameters import SET_PARAMETERS
+from catalog.search.reading import Understood
 from recommendations.api.answers import car_response, list_fields, list_response, search_response, similar_response
 from recommendations.api.car_serializers import PricedCarSerializer
 from recommendations.api.list_serializers import RecommendationsAnswerSerializer, SimilarAnswerSerializer

@@ -13,7 +13,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.row_filters import left_to_sql, satisfies
 from catalog.search.facets import facets_of
-from catalog.search.reading import SET_PARAMETERS
+from catalog.search.parameters import SET_PARAMETERS
 from recommendations.api.search_pages import ordering_by
 from recommendations.listings.index import borrow_index, drop_index
 from recommendations.serving.rows import rows_for_sale
