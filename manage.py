@@ -12,6 +12,7 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from recommender_site import env  # noqa: F401 (env reads the .env file)
 from recommender_site.local import embedded
+from recommender_site.local.home import EmbeddedError
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     try:
         embedded.ensure()
         _ = settings.DEBUG  # reads the settings now, so that a bad one is reported without a stack trace
-    except (embedded.EmbeddedError, ImproperlyConfigured) as problem:
+    except (EmbeddedError, ImproperlyConfigured) as problem:
         sys.exit(f"manage.py: {problem}")
     try:
         execute_from_command_line(sys.argv)

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from recommender_site import env  # noqa: F401 (env reads the .env file)
 from recommender_site.local import embedded
+from recommender_site.local.home import EmbeddedError, state_directory
 from recommender_site.local.supervisor import (
     AlreadyRunsError,
     Supervisor,
@@ -29,11 +30,11 @@ def main() -> int:
         end_with_parent()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
     try:
-        state = embedded.state_directory()
+        state = state_directory()
         with only_one(state):
             end_leftovers(state)
             return run(state)
-    except (AlreadyRunsError, embedded.EmbeddedError, ImproperlyConfigured) as problem:
+    except (AlreadyRunsError, EmbeddedError, ImproperlyConfigured) as problem:
         refuse(problem)
     except KeyboardInterrupt:  # before the supervisor listens to signals
         return 128 + signal.SIGINT

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 from django.db import connections
 
-from recommender_site.local.embedded import Home, Postgres
+from recommender_site.local.home import Home
+from recommender_site.local.servers import Postgres
 from tests.markets import Market, trained_market
 from tests.migrated_rows import put_back
 from web.outage import DatabaseWatch

@@ -28,6 +28,7 @@ from types import FrameType
 from typing import IO, Any
 
 from recommender_site.local import embedded
+from recommender_site.local.home import EmbeddedError
 
 PROJECT = Path(__file__).resolve().parents[2]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -274,7 +275,7 @@ class Supervisor:
         try:
             for label in self.lease.revive():
                 say(f"{label} had stopped; it runs again")
-        except (embedded.EmbeddedError, OSError) as problem:
+        except (EmbeddedError, OSError) as problem:
             say(f"{problem}\n(trying again)")
             pause = LONGEST_RESTART_PAUSE_SECONDS
         self._next_server_check = time.monotonic() + pause

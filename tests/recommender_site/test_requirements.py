@@ -11,7 +11,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 NAMED_IN = [  # where what is not imported is named: as an app or engine, a package to look up, a command, a tool
     "recommender_site/settings.py",
-    "recommender_site/local/embedded.py",
+    "recommender_site/local/servers.py",
     "recommender_site/local/processes.py",
     "pyproject.toml",
     "Makefile",

@@ -23,7 +23,7 @@ READERS = {
         "hours",
     },
 }  # fmt: skip
-READ_ELSEWHERE = {"EMBEDDED_DIR": "local/embedded.py", "PROMETHEUS_MULTIPROC_DIR": "http/metrics.py"}
+READ_ELSEWHERE = {"EMBEDDED_DIR": "local/home.py", "PROMETHEUS_MULTIPROC_DIR": "http/metrics.py"}
 
 
 @pytest.fixture

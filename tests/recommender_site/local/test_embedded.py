@@ -15,13 +15,15 @@ import psycopg
 import pytest
 import redis
 
-from recommender_site.local.embedded import EmbeddedError, Home, Lease, ensure
+from recommender_site.local.embedded import Lease, ensure
+from recommender_site.local.home import EmbeddedError, Home
 
 PROJECT = Path(__file__).resolve().parents[3]
 HOLDER = """
 import sys, time
 from pathlib import Path
-from recommender_site.local.embedded import Home, Lease
+from recommender_site.local.embedded import Lease
+from recommender_site.local.home import Home
 Lease(Home("dev", Path(sys.argv[1]))).take()
 print("taken", flush=True)
 time.sleep(600)

@@ -10,7 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from recommender_site.local.embedded import EmbeddedError, cause_in
+from recommender_site.local.home import EmbeddedError
+from recommender_site.local.servers import cause_in
 from recommender_site.management.commands import prepare
 from tests.recommender_site.local.test_embedded import new_lease, place  # noqa: F401  (fixtures)
 

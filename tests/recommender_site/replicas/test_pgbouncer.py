@@ -20,7 +20,7 @@ from recommendations.listings.index import drop_index
 from recommendations.models import Preference
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.similar import similar_listings
-from recommender_site.local.embedded import Home
+from recommender_site.local.home import Home
 from tests.factories import BuyerFactory
 from tests.markets import view
 from tests.recommendations.api.conftest import client_with
