@@ -16,9 +16,9 @@ from recommendations.buyers.interests import Interest
 from recommendations.buyers.posteriors import stored_interests, taste_of
 from recommendations.buyers.preferences import current_preference
 from recommendations.buyers.wishes import Asked, LoggedEvent, Wish, read_asked, wishes_of
+from recommendations.engine.features import BuyerFeatures
 from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.taste import Taste
-from recommendations.engine.terms import BuyerFeatures
 from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.models import EventKind, Preference
 

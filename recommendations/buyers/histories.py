@@ -1,6 +1,6 @@
 """Turn events into choice sets: what a buyer chose, and from which alternatives, as listing vectors.
 
-The same code serves one buyer who was active a moment ago and the thousands that a training learns from.
+The same code is used for a single active buyer and for the thousands of a training.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import Condition, Search, conditions_of, conditions_of_searches
 from recommendations.buyers.sessions import dwell_by_occasion, one_per_occasion, saturated
 from recommendations.engine.choice_sets import ChoiceSets, dwell_factors, event_weights
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.engine.evidence import PADDING, Choices, build_choice_sets
-from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.events.log import SEARCH
 from recommendations.events.rows import DATABASE, EventLog, EventRows, ShownBeside
 from recommendations.listings.snapshot import ListingSnapshot
@@ -86,7 +86,7 @@ def choice_sets_of(
 def choices_of(
     events: EventRows, snapshot: ListingSnapshot, now: datetime, n_unmet: int, assumptions: Assumptions = NO_ASSUMPTIONS
 ) -> tuple[Choices, Choices]:
-    """Choices made of events on listings, and of searches, with decayed weights, each occasion counted once."""
+    """Return choices from events on listings, and from searches, with decayed weights; each occasion counts once."""
     kinds = assumptions.kinds_by_slug(events.log)
     events = events.take(np.array([kinds[kind].weight != 0 for kind in events.kinds], bool))
     queries: Queries = {**events.log.queries(events.ids[events.listing_ids == 0]), **assumptions.queries}
@@ -125,8 +125,8 @@ def with_filters_of_lists(
 ) -> tuple[EventRows, NDArray[np.float64], Queries]:
     """Add a search where a car was opened from a filtered list; returns events, their weights and queries.
 
-    To filter a list says the same as a search by those filters, and counts once in each session with it. ``weight`` is
-    that of a search.
+    Filtering a list is the same evidence as a search by those filters, and counts once in each session with it.
+    ``weight`` is that of a search.
     """
     filtered = np.unique(beside.event_ids[beside.is_filtered])
     filters = events.log.filters_of_lists(filtered) if len(filtered) else {}
@@ -157,7 +157,7 @@ def longest_dwell(events: EventRows, subjects: NDArray[np.int64]) -> NDArray[np.
 
 
 def subjects_of(events: EventRows, queries: Queries) -> NDArray[np.int64]:
-    """What each event is about: its listing, or a number below 0 that equal searches share."""
+    """Return the subject of each event: its listing, or a negative number that equal searches share."""
     subjects = events.listing_ids.copy()
     numbers: dict[str, int] = {}
     for at in np.flatnonzero(subjects == 0).tolist():
@@ -260,13 +260,13 @@ def limited(
 ) -> NDArray[np.float64]:
     """Limit the weight of one buyer's searches on one field to that of ``SEARCHES_COUNT`` new searches.
 
-    A buyer who keeps searching within one budget says the same each time. The limit is in searches and not in views,
-    since operators set how much a search counts.
+    A buyer who keeps searching within one budget adds no evidence. The limit is in searches rather than views, since
+    operators set the weight of a search.
 
     Args:
         buyer_ids, fields: Of each condition, shape (n,).
         weights: Of its search, >= 0, shape (n,).
-        new_weights: What the search would count if it were made now, > 0, shape (n,).
+        new_weights: Weight of the search without decay, > 0, shape (n,).
     """
     if not len(weights):
         return weights

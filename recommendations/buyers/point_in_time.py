@@ -1,4 +1,4 @@
-"""What was known at a moment: of buyers and of the market, in the same shape in which serving knows it now."""
+"""The state of buyers and of the market at a time in the past, in the form in which serving uses the current one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from recommendations.buyers.context import HISTORY_DECAY, HISTORY_LENGTH
 from recommendations.buyers.histories import choice_sets_of, longest_dwell
 from recommendations.buyers.sessions import one_per_occasion
+from recommendations.engine.demand import demand_counts
+from recommendations.engine.features import BuyerFeatures, Market
 from recommendations.engine.logit import NewtonConfig
 from recommendations.engine.taste import posterior_batch
-from recommendations.engine.terms import BuyerFeatures, Market, demand_counts
 from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot
 
@@ -23,14 +24,14 @@ COARSE_NEWTON = NewtonConfig(tolerance=1e-3)  # what remains after such a step i
 
 
 def weights_of(events: EventRows) -> NDArray[np.float64]:
-    """Weight of each event's kind, shape (n_events,): below 0 for a dislike, 0 for a kind that is gone."""
+    """Return the weight of each event's kind, shape (n_events,): negative for a dislike, 0 for a removed kind."""
     kinds = events.log.kinds()
     return np.array([kinds[kind].weight if kind in kinds else 0.0 for kind in events.kinds], np.float64)
 
 
 def without_repeats(events: EventRows) -> EventRows:
-    """One event on a car in each session, the strongest: where so many of the newest are taken, a page that is reloaded
-    must not take the place of others. Searches stay."""
+    """Keep one event on a car in each session, the strongest, so that a reloaded page takes the place of no other
+    event among the newest ones. Searches are kept."""
     subjects = np.where(events.listing_ids > 0, events.listing_ids, -events.ids)
     dwell_seconds = longest_dwell(events, subjects)  # which another event than the first may have said
     counts = one_per_occasion(events.buyer_ids, subjects, events.occurred_at, weights_of(events))
@@ -38,12 +39,12 @@ def without_repeats(events: EventRows) -> EventRows:
 
 
 def market_at(snapshot: ListingSnapshot, events: EventRows, as_of: float) -> Market:
-    """The market with its demand just before a moment; later events are not looked at."""
+    """Return the market with its demand before a time; later events are ignored."""
     return Market.at(snapshot.listing_features, as_of, demand_at(events, snapshot, as_of))
 
 
 def demand_at(events: EventRows, snapshot: ListingSnapshot, as_of: float) -> NDArray[np.float64]:
-    """The demand for each row just before a moment, shape (n_rows,); that of several sets of buyers adds up."""
+    """Return the demand for each row before a time, shape (n_rows,); demand of disjoint sets of buyers adds up."""
     rows = snapshot.stock.rows_of(events.listing_ids)
     return demand_counts(rows, events.occurred_at, weights_of(events), as_of, len(snapshot), events.buyer_ids)
 
@@ -55,17 +56,17 @@ def buyer_features_at(
     as_of: float,
     events_per_buyer: int = EVENTS_PER_BUYER,
 ) -> dict[int, BuyerFeatures]:
-    """What was known of each buyer just before a moment, by buyer id; a cold buyer has the population's.
+    """Return the features of each buyer as of a time, by buyer id; a cold buyer has the population's preference.
 
-    A household counts as one taste here: finding out how many there are costs ten times the rest.
+    Each buyer has a single interest here, because finding several takes ten times as long as all the rest.
 
     Args:
-        snapshot: Where the listings have their vectors.
-        events: The log; later events are not looked at.
-        buyer_ids: Whom is asked about, shape (n_buyers,).
+        snapshot: The listings and their vectors.
+        events: The log; later events are ignored.
+        buyer_ids: Shape (n_buyers,).
         as_of: Epoch seconds.
-        events_per_buyer: At most so many of the newest events make a taste. Serving takes more of them
-            (``EVENTS_PER_BUYER`` of the settings) than a training's own test can afford.
+        events_per_buyer: Number of newest events that a preference is computed from. Serving uses more (the setting
+            ``EVENTS_PER_BUYER``), for which a training's test has no time.
     """
     earlier = events.before(as_of).of_buyers(buyer_ids)
     sets = choice_sets_of(
@@ -92,7 +93,8 @@ def buyer_features_at(
 def histories_in(
     snapshot: ListingSnapshot, events: EventRows
 ) -> dict[int, tuple[NDArray[np.int32], NDArray[np.float64]]]:
-    """Archetypes of the cars each buyer dealt with lately, newest first, and how strongly: what ``context`` reads."""
+    """Return archetypes of the cars each buyer acted on lately, newest first, and their strengths, as ``context``
+    does."""
     rows, weights = snapshot.stock.rows_of(events.listing_ids), weights_of(events)
     used = np.flatnonzero((weights > 0) & (rows >= 0))[::-1]
     # each car once, where it was opened last, by the strongest event

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
 
-from recommendations.engine.score_terms import average_rate
+from recommendations.engine.demand import average_rate
 
 PRIOR_DAYS = 7.0  # a group's rate is believed as if that many days of it had been seen
 GROUP_DAYS = 70.0  # and the average rate, for a group, as if that many had

@@ -1,25 +1,23 @@
-"""The terms of the score, each declared once: how it is computed, what it weighs at first, and what is said of it.
+"""The terms of the score, each declared once: its function, its initial weight, its label and its reason.
 
-The functions make terms from arrays, in plain units; ``terms.py`` asks every term that is declared here, for a list
-served now, an evaluation of the past or the learning of the weights. A stored score that does not know a term gives it
-no weight until the next training.
+The functions compute terms from arrays in plain units; ``terms.py`` calls every declared term, for a served list, an
+evaluation and the learning of the weights. A stored score without a term gives it no weight until the next training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.attributes import gettext_noop
 from recommendations.engine.arrays import Rows
+from recommendations.engine.demand import DEMAND_HALF_LIFE_DAYS, average_rate, check_half_life, effective_days
+from recommendations.engine.features import BuyerFeatures, ListingFeatures, Market
 from recommendations.engine.reason import RECENT_DAYS, Facts, Kind, Reason, newness
-
-if TYPE_CHECKING:
-    from recommendations.engine.terms import BuyerFeatures, ListingFeatures, Market
 
 Values = NDArray[np.float64]
 
@@ -31,7 +29,6 @@ DEAL = "deal"  # how far the price lies below what such a car costs: log of a ra
 DISTANCE = "distance"  # 0 at the buyer's location, falling with the kilometres
 
 CONTENT, COLLABORATIVE = "content", "collaborative"  # pipelines: what the car is, and what others do
-DEMAND_HALF_LIFE_DAYS = 3.0
 FRESHNESS_HALF_LIFE_DAYS = 7.0
 NEARBY_KM = 50.0
 # A price further off than this factor is a typing error or another kind of car, not a better deal.
@@ -74,31 +71,6 @@ class Term:
     aside: str = ""
 
 
-def decayed_counts(
-    listing_rows: ArrayLike, age_days: ArrayLike, half_life_days: float, n_listings: int, weights: ArrayLike = 1.0
-) -> NDArray[np.float64]:
-    """Events per listing, each counting half after a half-life, shape (n_listings,).
-
-    Args:
-        listing_rows: Which listing each event was about, int, shape (n_events,).
-        age_days: How long ago, shape (n_events,); an event from the future counts as new.
-        half_life_days: > 0.
-        n_listings: Length of the answer.
-        weights: What an event counts when new: one number or shape (n_events,).
-
-    Raises:
-        ValueError: If shapes disagree, a row is not a listing, or the half-life is not positive.
-    """
-    rows, age = np.asarray(listing_rows, dtype=np.intp), np.asarray(age_days, dtype=np.float64)
-    _check_half_life(half_life_days)
-    if rows.ndim != 1 or rows.shape != age.shape:
-        raise ValueError(f"listing_rows {rows.shape} and age_days {age.shape} must be of one length")
-    if rows.size and (rows.min() < 0 or rows.max() >= n_listings):
-        raise ValueError(f"listing rows must lie between 0 and {n_listings - 1}")
-    strength = np.broadcast_to(weights, rows.shape) * np.exp2(-np.maximum(age, 0.0) / half_life_days)
-    return np.bincount(rows, strength, n_listings).astype(np.float64)
-
-
 def demand_term(
     contacts: ArrayLike,
     listed_days: ArrayLike,
@@ -127,23 +99,9 @@ def demand_term(
     return np.log((counts + prior_days * average) / (exposure + prior_days) / average)
 
 
-def average_rate(contacts: NDArray[np.float64], exposure: NDArray[np.float64]) -> float:
-    """Decayed contacts per effective day of all listings together; 0 without any."""
-    days = float(exposure.sum())
-    return float(contacts.sum()) / days if days > 0 else 0.0
-
-
-def effective_days(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.float64]:
-    """Days on sale, each decayed like the contacts of that day; nan and the future count as 0."""
-    _check_half_life(half_life_days)
-    listed = np.maximum(np.nan_to_num(np.asarray(listed_days, dtype=np.float64), nan=0.0), 0.0)
-    days: NDArray[np.float64] = half_life_days / np.log(2.0) * (1.0 - np.exp2(-listed / half_life_days))
-    return days
-
-
 def freshness_term(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.float64]:
     """1 when just listed (or from the future), half after a half-life, towards 0; nan stays nan."""
-    _check_half_life(half_life_days)
+    check_half_life(half_life_days)
     return np.exp2(-np.maximum(np.asarray(listed_days, dtype=np.float64), 0.0) / half_life_days)
 
 
@@ -194,11 +152,6 @@ def archetype_term(neighbour_scores: ArrayLike, codes: ArrayLike) -> NDArray[np.
     return np.where(rows >= 0, scores[np.maximum(rows, 0)], np.nan)
 
 
-def _check_half_life(half_life_days: float) -> None:
-    if not half_life_days > 0:
-        raise ValueError(f"half_life_days must be positive, not {half_life_days}")
-
-
 # --- What is declared ------------------------------------------------------------------------------------------------
 
 
@@ -206,7 +159,7 @@ def _of_archetypes(ranker: Any, listings: ListingFeatures, buyer: BuyerFeatures,
     """Unknown without a history."""
     if not len(buyer.history[0]):
         return np.full(len(rows), np.nan)
-    return archetype_term(buyer.neighbour_scores(ranker), listings.archetypes[rows])
+    return archetype_term(buyer.neighbour_scores(ranker.collaborative), listings.archetypes[rows])
 
 
 def _of_demand(market: Market, rows: Rows) -> Values:

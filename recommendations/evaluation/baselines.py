@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, diags_array
 
 from recommendations.engine.arrays import Reals
+from recommendations.engine.demand import decayed_counts
 from recommendations.engine.implicit_feedback import als_factors, ease_weights, presence
-from recommendations.engine.score_terms import decayed_counts
 
 ROUNDING = 1e-9  # of a sum of cosines
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.engine.scoring import LinearScore
-from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.evaluation.event_files import EventFile, FileRefused, ItemFile
 from recommendations.evaluation.item_events import COLD_EVENTS, ItemCatalogue, ItemEvents, ItemQuestion, ask
 from recommendations.evaluation.item_lists import Scores, best_items, lists_of, parts_of, rows_wanted

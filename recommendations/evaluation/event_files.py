@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine.arrays import Floats
-from recommendations.engine.terms import SECONDS_A_DAY
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.evaluation.item_content import content_features
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents
 

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from catalog.models import Listing
 from catalog.units import money
 from recommendations.buyers.point_in_time import market_at
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
-from recommendations.engine.terms import SECONDS_A_DAY, score_rows
+from recommendations.engine.terms import score_rows
 from recommendations.evaluation.log_baselines import History, Scores, baselines, buyer_features_in
 from recommendations.evaluation.outcome import KS, OURS, Outcome, PredictedChoices, Report, no_report
 from recommendations.evaluation.rolling import joined, windows

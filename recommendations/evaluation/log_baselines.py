@@ -10,7 +10,8 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from recommendations.buyers.point_in_time import buyer_features_at, weights_of
-from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures
+from recommendations.engine.demand import SECONDS_A_DAY
+from recommendations.engine.features import BuyerFeatures
 from recommendations.evaluation.baselines import (
     ANY_PRICE,
     Als,

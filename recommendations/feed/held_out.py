@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recommendations.engine.arrays import Floats, Rows
-from recommendations.engine.terms import SECONDS_A_DAY
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.feed.model import FeedEvents, FeedModel
 from recommendations.feed.ranking import FeedRules, ItemScorer, UserHistory
 from recommendations.metrics.figures import pairs_won

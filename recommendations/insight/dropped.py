@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
-from recommendations.engine.terms import SECONDS_A_DAY
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.listings.index import ListingIndex
 from recommendations.merchandising.plan import matches as matches_target
 from recommendations.merchandising.rules import Rule

@@ -18,8 +18,9 @@ from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.buyers.exclusions import buyers_closed_to
 from recommendations.buyers.posteriors import stored_interests
+from recommendations.engine.features import Market
 from recommendations.engine.score_terms import UTILITY
-from recommendations.engine.terms import Market
+from recommendations.engine.terms import market_terms
 from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.listings.market_statistics import current_market_statistics
 from recommendations.models import Interaction, Preference
@@ -140,7 +141,7 @@ def scores_of(
     own_demand = np.array([market_statistics.demand.get(listing.pk, 0.0)])
     own_market = Market(listing_features, market_statistics.as_of, own_demand, market.average)
     of_market = [
-        score.breakdown(some.terms(rows)).sum(axis=1) for some, rows in ((market, sample), (own_market, FIRST))
+        score.breakdown(market_terms(some, rows)).sum(axis=1) for some, rows in ((market, sample), (own_market, FIRST))
     ]
     vectors = np.concatenate([listing_index.stock.vectors[sample], listing_features.vectors])
     utilities = np.column_stack([utility_of(preference, vectors) for preference in preferences])

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.engine.choice_sets import event_weights
-from recommendations.engine.terms import SECONDS_A_DAY
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.models import EventKind, Interaction
 
 SHOWN_AT_MOST = 60

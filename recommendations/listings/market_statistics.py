@@ -17,8 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from catalog.currencies import exchange_rates
-from recommendations.engine.score_terms import DEMAND_HALF_LIFE_DAYS
-from recommendations.engine.terms import DEMAND_LOOKBACK_DAYS
+from recommendations.engine.demand import DEMAND_HALF_LIFE_DAYS, DEMAND_LOOKBACK_DAYS
 from recommendations.models import EventKind
 from recommendations.models.bots import is_person
 

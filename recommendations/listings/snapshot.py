@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from catalog.attributes import RANGES
 from catalog.filters import ListingFilters
 from recommendations.engine.arrays import Array
+from recommendations.engine.features import ListingFeatures, Market
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.stock import FOREVER, Stock
-from recommendations.engine.terms import ListingFeatures, Market
 from recommendations.listings.columns import ListingColumns, text_matches, with_room_for
 from recommendations.listings.rows import ListingRows
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from catalog.attributes import CATEGORIES, NUMBERS, columns_of
 from catalog.currencies import exchange_rates
 from catalog.models import Listing
+from recommendations.engine.demand import SECONDS_A_DAY
+from recommendations.engine.features import ListingFeatures
 from recommendations.engine.prices import MarketPrice
 from recommendations.engine.ranker import Encoded
 from recommendations.engine.reasons import BASE, UTILITY_CURVE
 from recommendations.engine.score_terms import UTILITY, great_circle_km
 from recommendations.engine.stock import FOREVER
-from recommendations.engine.terms import SECONDS_A_DAY, ListingFeatures
 from recommendations.serving.encodings import Encodings, encodings_of
 from recommendations.serving.evidence import NO_EVIDENCE, BuyerEvidence, evidence_of
 from recommendations.serving.scorer import Scorer

@@ -13,10 +13,12 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.buyers.context import BuyerContext, buyer_context_in, preference_of
 from recommendations.buyers.histories import Vectors
+from recommendations.engine.demand import SECONDS_A_DAY
+from recommendations.engine.features import ListingFeatures
 from recommendations.engine.policy import Kind, ListPolicy, Pool, Why, build_list, focus_of, price_bands
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
-from recommendations.engine.terms import SECONDS_A_DAY, ListingFeatures, Scored
+from recommendations.engine.terms import Scored
 from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.listings.market_statistics import MarketStatistics, current_market_statistics
 from recommendations.listings.rows import read_listings

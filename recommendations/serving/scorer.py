@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.buyers.context import BuyerContext
+from recommendations.engine.features import BuyerFeatures, ListingFeatures, Market
 from recommendations.engine.policy import congestion_term
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.reasons import CONGESTION
 from recommendations.engine.score_terms import COLLABORATIVE, CONTENT, SCORE_TERMS, UTILITY
 from recommendations.engine.scoring import LinearScore
 from recommendations.engine.taste import draw
-from recommendations.engine.terms import BuyerFeatures, ListingFeatures, Market, Scored, score_rows
+from recommendations.engine.terms import Scored, score_rows
 from recommendations.listings.market_statistics import MarketStatistics
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.serving.list_cache import digest_of

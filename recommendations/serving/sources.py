@@ -19,13 +19,15 @@ from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.state import SEARCHES_READ
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.engine.draws import hashed
+from recommendations.engine.features import BuyerFeatures
 from recommendations.engine.policy import weights_of_wishes
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.reason import Facts, Kind, Reason, budget_in, newness_of
 from recommendations.engine.score_terms import DEMAND, UTILITY
-from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures
+from recommendations.engine.terms import market_terms
 from recommendations.listings.index import ListingIndex
 from recommendations.listings.market_statistics import MarketStatistics
 from recommendations.listings.retrieval import retriever_for
@@ -249,7 +251,7 @@ class NeighbourSource(Source):
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         if not len(buyer_context.history[0]):
             return NO_IDS
-        scores = context.scorer.buyer_features.neighbour_scores(context.listing_index.ranker)
+        scores = context.scorer.buyer_features.neighbour_scores(context.listing_index.ranker.collaborative)
         best = np.argsort(-scores, kind="stable")[: max(n // 4, 5)]
         is_wanted = np.zeros(len(scores), bool)
         is_wanted[best[scores[best] > 0]] = True
@@ -277,7 +279,8 @@ class TrendingSource(Source):
         rows = rows[context.listing_index.is_plausible[rows]]
         if not len(rows):
             return NO_IDS
-        rates = context.listing_index.market(context.market_statistics.as_of, contacts).terms(rows)[DEMAND]
+        market = context.listing_index.market(context.market_statistics.as_of, contacts)
+        rates = market_terms(market, rows)[DEMAND]
         ids = context.listing_index.stock.listing_ids[rows]
         return ids[np.lexsort((ids, -rates))][:n]
 

@@ -20,10 +20,10 @@ from recommendations.buyers.context import HISTORY_LENGTH, BuyerContext, Opened,
 from recommendations.buyers.point_in_time import weights_of
 from recommendations.buyers.posteriors import LogPosition, StalePreference, evidence_of, posteriors_of
 from recommendations.buyers.wishes import EVENTS_READ, Asked, event_of
+from recommendations.engine.demand import demand_counts
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.stock import FOREVER
-from recommendations.engine.terms import demand_counts
 from recommendations.events.rows import EventRows
 from recommendations.listings.index import ListingIndex
 from recommendations.listings.market_statistics import STEP_SECONDS, MarketStatistics

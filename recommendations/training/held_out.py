@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.buyers.point_in_time import buyer_features_at, demand_at, weights_of
+from recommendations.engine.features import BuyerFeatures, Market
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.score_terms import UTILITY
-from recommendations.engine.terms import BuyerFeatures, Market, score_rows
+from recommendations.engine.terms import market_terms, score_rows
 from recommendations.events.rows import EventRows
 from recommendations.listings.rows import ListingRows
 from recommendations.listings.snapshot import ListingSnapshot
@@ -87,10 +88,10 @@ class Answers:
 def held_out_lists(
     snapshot: ListingSnapshot, events: EventRows | PartedEvents, cutoff: float, *, seed: int = 0
 ) -> Tested:
-    """The lists of the score, of utility alone and of popularity, for buyers with events after a cutoff.
+    """Make the lists of the score, of utility alone and of popularity, for buyers with events after a cutoff.
 
     Args:
-        snapshot: Fitted on the events before the cutoff alone.
+        snapshot: Fitted on the events before the cutoff only.
         events: The whole log.
         cutoff: Epoch seconds.
         seed: Of the sample of buyers.
@@ -242,7 +243,7 @@ def _rough_score(
     """
     score = snapshot.ranker.score_for(is_personal=is_personal).without_curves()
     none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
-    return one - none, score.breakdown(market.terms(case.candidate_rows)).sum(axis=1)
+    return one - none, score.breakdown(market_terms(market, case.candidate_rows)).sum(axis=1)
 
 
 def taste_lists(

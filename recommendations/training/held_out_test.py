@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine.arrays import Flags
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.engine.draws import hashed
 from recommendations.engine.parts import LocalParts, Parts
 from recommendations.engine.scoring import LinearScore
 from recommendations.engine.taste import Prior
-from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.events.rows import EventRows
 from recommendations.exceptions import RankerRefused
 from recommendations.listings.rows import ListingRows

@@ -22,6 +22,7 @@ from recommendations.engine.collaborative import (
     fit_collaborative,
     fit_collaborative_in_parts,
 )
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
 from recommendations.engine.evidence import POSITION_SCALE
 from recommendations.engine.parts import LocalParts
@@ -30,7 +31,6 @@ from recommendations.engine.prices import CarPrices, fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.similarity import STRENGTHS, Similarity, fit_similarity, learn_strengths
 from recommendations.engine.taste import Prior
-from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.events.rows import EventRows
 from recommendations.exceptions import TrainingRefused
 from recommendations.listings.rows import ListingRows, read_listings

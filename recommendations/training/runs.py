@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.models import Listing
 from jobs.work import Attempt, perform
-from recommendations.engine.terms import SECONDS_A_DAY
+from recommendations.engine.demand import SECONDS_A_DAY
 from recommendations.listings.embedding import embed_for_version
 from recommendations.listings.listing_index import read_changes, read_oldest_open_transaction
 from recommendations.listings.rows import ListingRows

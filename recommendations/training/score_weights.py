@@ -1,7 +1,7 @@
-"""Learn the weights of the score's terms from choices that the preferences have not been learned from.
+"""Learn the weights of the score's terms from choices that the preferences were not learned from.
 
-A posterior fits its own events too well: learned on those, utility would get all the weight. So the preferences are as
-of a cutoff, and the choices are what the same buyers did after it.
+A posterior fits its own events too well: on those, utility would get all the weight. So the preferences are as of a
+cutoff, and the choices are the same buyers' later events.
 """
 
 from __future__ import annotations
@@ -18,17 +18,11 @@ from numpy.typing import NDArray
 from recommendations.buyers.histories import SHOWN_AT_MOST, padded_lists
 from recommendations.buyers.point_in_time import buyer_features_at, weights_of
 from recommendations.engine.boosting import BoostingConfig, BoostingData
+from recommendations.engine.demand import DEMAND_LOOKBACK_DAYS, SECONDS_A_DAY, demand_counts
+from recommendations.engine.features import BuyerFeatures, Market
 from recommendations.engine.score_terms import DEFAULT_WEIGHTS_FOR_COLD_BUYERS, MARKET_TERMS, TERMS, UTILITY
 from recommendations.engine.scoring import LinearScore, ScoreConfig, learn_score, terms_that_do_not_help
-from recommendations.engine.terms import (
-    DEMAND_LOOKBACK_DAYS,
-    SECONDS_A_DAY,
-    BuyerFeatures,
-    Market,
-    Terms,
-    buyer_terms,
-    demand_counts,
-)
+from recommendations.engine.terms import Terms, buyer_terms, market_terms
 from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.training.dataset import PartedEvents, widened
@@ -128,7 +122,7 @@ def learn_terms(
 
 
 def buyers_who_chose(events: EventRows, snapshot: ListingSnapshot, as_of: float) -> NDArray[np.int64]:
-    """Ids of the buyers with a favourable event on a listing after a moment; sorted."""
+    """Return sorted ids of the buyers with a favourable event on a listing after a time."""
     return np.unique(events.buyer_ids[chosen_after(events, snapshot, as_of)])
 
 
@@ -140,22 +134,22 @@ def chosen_after(events: EventRows, snapshot: ListingSnapshot, as_of: float) -> 
 def choices_in(
     events: EventRows, snapshot: ListingSnapshot, as_of: float, config: TermConfig, buyers: NDArray[np.int64]
 ) -> Choices:
-    """What some buyers (sorted) chose after a moment, of those who are in a partition."""
+    """Return the choices after a time of those of some buyers (sorted ids) who are in a partition."""
     return _Tests(snapshot, events, as_of, config, buyers).choices()
 
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """Choices of buyers, each with what it was made from.
+    """Choices of buyers, each with its alternatives.
 
     Attributes:
         buyer_ids, occurred_at: Of each choice, shape (n_choices,).
-        is_known: Whether anything was known of the buyer, shape (n_choices,).
-        n_cars: How many cars they had dealt with, shape (n_choices,).
-        alternatives: Rows each was made from, the chosen one first, -1 in padding, shape (n_choices, n_alternatives).
-        positions: Their places in the list that was shown, nan where unknown, same shape.
-        known: Terms of every alternative, same shape each: nan in padding, and wherever nothing was known.
-        as_cold_buyers: The same as if nothing had been known of the buyers.
+        is_known: Whether the buyer had a preference, shape (n_choices,).
+        n_cars: Number of cars they had acted on, shape (n_choices,).
+        alternatives: Rows of the alternatives, the chosen one first, -1 in padding, shape (n_choices, n_alternatives).
+        positions: Their positions in the shown list, nan where unknown, same shape.
+        known: Terms of every alternative, same shape each: nan in padding, and for cold buyers.
+        as_cold_buyers: Terms of every alternative as for a cold buyer.
     """
 
     buyer_ids: NDArray[np.int64]
@@ -176,7 +170,7 @@ class Choices:
 
     @classmethod
     def joined(cls, parts: Sequence[Choices]) -> Choices:
-        """The choices of several partitions, one after the other; at least one."""
+        """Concatenate the choices of several partitions, at least one."""
         width = max(part.alternatives.shape[1] for part in parts)
         return cls(
             buyer_ids=np.concatenate([part.buyer_ids for part in parts]),
@@ -192,10 +186,11 @@ class Choices:
     def learned(
         self, terms: Terms, is_used: NDArray[np.bool_], config: ScoreConfig, boosting: BoostingConfig | None
     ) -> tuple[LinearScore, CurvesVerdict]:
-        """The weights that explain some of the choices best, with curves where these are better; and the verdict.
+        """Fit weights to some of the choices, with curves where these are better; returns them and the verdict on
+        curves.
 
-        Each choice counts once, whatever its kind. A term that does not help to foretell choices of other buyers weighs
-        0. Without ``boosting`` there are no curves.
+        Each choice counts once, whatever its kind. A term that does not improve predictions for other buyers gets
+        weight 0. Without ``boosting`` there are no curves.
         """
         used = {name: values[is_used] for name, values in terms.items()}
         chosen, offered, positions = (
@@ -211,14 +206,14 @@ class Choices:
 
 
 def joined_terms(tables: Sequence[Terms], width: int) -> Terms:
-    """Tables of several partitions below each other, each filled up to a width with what is not known."""
+    """Stack tables of several partitions, each padded with nan to a width."""
     return {name: np.concatenate([widened(table[name], width, np.nan) for table in tables]) for name in TERMS}
 
 
 def fill_market_terms(
     choices: Choices, snapshot: ListingSnapshot, events: PartedEvents, there: ListingSnapshot
 ) -> None:
-    """The terms that are the same for every buyer, as each day began on which something was chosen.
+    """Fill in the terms that are the same for every buyer, as of the start of the day of each choice.
 
     ``there`` is the snapshot as the partitions of the events have it.
     """
@@ -227,7 +222,7 @@ def fill_market_terms(
     for start, counts in demand_by_day(events, there, starts.tolist(), len(snapshot)):
         market = Market.at(snapshot.listing_features, start, counts)
         at = np.flatnonzero(days == start / SECONDS_A_DAY)
-        fill(choices.as_cold_buyers, choices.alternatives, at, market.terms)
+        fill(choices.as_cold_buyers, choices.alternatives, at, partial(market_terms, market))
     for name in MARKET_TERMS:
         choices.known[name] = choices.as_cold_buyers[name]
 
@@ -235,7 +230,7 @@ def fill_market_terms(
 def demand_by_day(
     events: PartedEvents, there: ListingSnapshot, moments: list[float], n_rows: int
 ) -> Iterator[tuple[float, NDArray[np.float64]]]:
-    """The demand for each row just before some moments (ascending), a few at a time."""
+    """Yield the demand for each row before some times (ascending), a few at a time."""
     asked = events.parts.map(events_of_demand, there, moments[0], moments[-1])
     for begin in range(0, len(moments), DAYS_AT_ONCE):
         some = moments[begin : begin + DAYS_AT_ONCE]
@@ -245,7 +240,7 @@ def demand_by_day(
 def events_of_demand(
     events: EventRows, snapshot: ListingSnapshot, first: float, last: float
 ) -> dict[str, NDArray[Any]]:
-    """What ``demand_counts`` reads of the events that count at some moment between two."""
+    """Return the inputs of ``demand_counts`` for the events that count at some time between two."""
     is_read = (events.occurred_at >= first - DEMAND_LOOKBACK_DAYS * SECONDS_A_DAY) & (events.occurred_at < last)
     events = events.take(is_read)
     return {
@@ -257,7 +252,7 @@ def events_of_demand(
 
 
 def demand_at_each(asked: dict[str, NDArray[Any]], moments: list[float], n_rows: int) -> NDArray[np.float64]:
-    """Shape (n_moments, n_rows)."""
+    """Return the demand for each row at each time, shape (n_moments, n_rows)."""
     return np.array([demand_counts(as_of=moment, n_rows=n_rows, **asked) for moment in moments])
 
 
@@ -267,14 +262,14 @@ def fill(
     choices: NDArray[np.intp],
     terms_of: Callable[[NDArray[np.intp]], Terms],
 ) -> None:
-    """Terms of everything offered in some choices, asked for at once."""
+    """Compute terms of all alternatives of some choices, together."""
     at, alternative = np.nonzero(alternatives[choices] >= 0)
     for name, values in terms_of(alternatives[choices[at], alternative]).items():
         table[name][choices[at], alternative] = values
 
 
 class _Tests:
-    """Events after the moment, each with the rows it was chosen from and what was known of its buyer."""
+    """Events after the cutoff, each with its alternatives and the buyer's features as of the cutoff."""
 
     def __init__(
         self,
@@ -305,9 +300,9 @@ class _Tests:
         )
 
     def terms(self) -> tuple[Terms, Terms]:
-        """Terms of the buyers, each of shape (n_choices, n_alternatives): of known buyers, and as cold buyers.
+        """Return terms of known buyers, and as of cold buyers, each of shape (n_choices, n_alternatives).
 
-        Unknown (nan) in padding, and for known buyers wherever nothing was known; those of the market too.
+        nan in padding; for known buyers also nan in choices of cold ones.
         """
         known, as_cold_buyers = self._nothing(), self._nothing()
         for buyer_id in np.unique(self.tests.buyer_ids).tolist():
@@ -330,9 +325,9 @@ class _Tests:
         }
 
     def _alternatives(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Rows each choice was made from, the chosen one first, -1 in padding; and their places in the list shown.
+        """Return rows of the alternatives, the chosen one first, -1 in padding; and their positions in the list shown.
 
-        Both of shape (n_choices, n_alternatives); a place is nan where it is unknown.
+        Both of shape (n_choices, n_alternatives); a position is nan where it is unknown.
         """
         stock, n = self.snapshot.stock, self.config.n_sampled
         chosen = stock.rows_of(self.tests.listing_ids)

@@ -4,12 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from recommendations.engine.demand import decayed_counts
 from recommendations.engine.score_terms import (
     DEFAULT_WEIGHTS,
     TERMS,
     archetype_term,
     deal_term,
-    decayed_counts,
     demand_term,
     distance_term,
     freshness_term,

@@ -1,17 +1,11 @@
 import numpy as np
 import pytest
 
+from recommendations.engine.demand import SECONDS_A_DAY, demand_counts
+from recommendations.engine.features import BuyerFeatures, ListingFeatures, Market
 from recommendations.engine.score_terms import DEAL, DEMAND, DISTANCE, FRESHNESS, TERMS, UTILITY
 from recommendations.engine.scoring import LinearScore
-from recommendations.engine.terms import (
-    SECONDS_A_DAY,
-    BuyerFeatures,
-    ListingFeatures,
-    Market,
-    buyer_terms,
-    demand_counts,
-    score_rows,
-)
+from recommendations.engine.terms import buyer_terms, market_terms, score_rows
 
 NOW = 1_000 * SECONDS_A_DAY
 
@@ -75,7 +69,7 @@ def test_a_buyer_counts_once_for_each_listing_by_the_strongest_event():
 
 def test_the_market_side_of_the_terms_is_the_same_for_every_buyer():
     market = Market.at(listing_features(), NOW, [0, 0, 0])
-    terms = market.terms(ALL)
+    terms = market_terms(market, ALL)
     assert terms[DEMAND].tolist() == [0, 0, 0]
     np.testing.assert_allclose(terms[FRESHNESS], [1, 0.5, 0.5])
     np.testing.assert_allclose(terms[DEAL], [0.1, np.nan, 0])
@@ -85,7 +79,7 @@ def test_demand_is_relative_to_the_listings_that_were_live():
     week_old = listing_features(published_at=np.full(3, NOW - 7 * SECONDS_A_DAY))
     quiet, busy = Market.at(week_old, NOW, [0, 3, 0]), Market.at(week_old, NOW, [0, 3, 500])
     assert quiet.average == busy.average > 0
-    ignored, wanted = quiet.terms(np.array([0, 1]))[DEMAND]
+    ignored, wanted = market_terms(quiet, np.array([0, 1]))[DEMAND]
     assert ignored < 0 < wanted
 
 

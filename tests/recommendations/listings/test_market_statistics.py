@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from recommendations.engine.terms import demand_counts
+from recommendations.engine.demand import demand_counts
 from recommendations.listings.market_statistics import read_market_statistics
 from recommendations.models import EventKind
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, PriceChangeFactory
