@@ -1,6 +1,7 @@
-"""What a buyer should not be shown: cars that are unwelcome for good, and cars that should let others have a turn.
+"""Listings that a buyer should not be shown: those excluded by the buyer, and those over the frequency cap.
 
-A car is meant and not its advertisement: whatever has the same ``car_key``, relisted or from another source, is it too.
+Exclusions apply to the car rather than the listing: every listing with the same ``car_key``, relisted or from another
+source, is excluded too.
 """
 
 from collections.abc import Collection
@@ -81,7 +82,7 @@ UNION SELECT twin.id FROM cars CROSS JOIN LATERAL ({listings_of_car("cars.car_ke
 
 
 def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]:
-    """Listings of cars a buyer dismissed, or had dismissed by a moment, and those of own and of blocked sellers.
+    """Return listings of cars that a buyer dismissed (before a time), and of their own and of blocked sellers.
 
     A dismissal that was taken back does not count.
     """
@@ -91,7 +92,8 @@ def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]
 
 
 def left_out_beside(listing: Listing, buyer: Buyer | None) -> set[int]:
-    """What cars similar to a listing must not be: the same car in any advertisement, and what the buyer dismissed."""
+    """Return what a list of similar cars must not contain: the same car in any listing, and the buyer's dismissed
+    cars."""
     given = {
         "buyer": buyer.pk if buyer else None, "user": buyer.user_id if buyer else None, "before": "infinity",
         "car": listing.car_key,
@@ -102,7 +104,7 @@ def left_out_beside(listing: Listing, buyer: Buyer | None) -> set[int]:
 
 
 def buyers_closed_to(listing: Listing, buyer_ids: Collection[int]) -> set[int]:
-    """Of these buyers, those in whose lists a live listing has no place; the reverse of ``dismissed_listings``."""
+    """Return those of the buyers whose lists cannot contain a live listing; the reverse of ``dismissed_listings``."""
     given = {"buyers": list(buyer_ids), "listing": listing.pk, "car": listing.car_key, "seller": listing.seller_id}
     with connection.cursor() as cursor:
         cursor.execute(CLOSED_TO, given)
@@ -110,7 +112,7 @@ def buyers_closed_to(listing: Listing, buyer_ids: Collection[int]) -> set[int]:
 
 
 def same_cars(listing_ids: Collection[int]) -> set[int]:
-    """The listings and every other advertisement of the same cars."""
+    """Return the listings and all other listings of the same cars."""
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH named AS (SELECT id, car_key FROM catalog_listing WHERE id = ANY(%s)) SELECT id FROM named "
@@ -121,9 +123,9 @@ def same_cars(listing_ids: Collection[int]) -> set[int]:
 
 
 def frequency_capped_listings(buyer: Buyer, times_shown_at_most: int, before: datetime | None = None) -> set[int]:
-    """Listings of cars a buyer was shown so often lately, or by a moment, that others should have a turn.
+    """Return listings of cars that a buyer was shown at least so often lately, or before a time.
 
-    In lists of placements that send impressions what was seen counts, elsewhere what was served.
+    For placements with impressions, cars that were seen count; for others, cars that were served.
     """
     until = before or timezone.now()
     since = until - timedelta(days=FREQUENCY_CAP_DAYS)

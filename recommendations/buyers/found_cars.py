@@ -1,8 +1,8 @@
-"""Cars that a buyer opened from what a search of theirs had found, where the list itself is not known.
+"""Choices of cars that a buyer opened from search results, where the served list is not known.
 
-What the search asked for is learned field by field (``searches``). The car was then chosen among those that the search
-found: held against the whole stock it would say the same once more, and with it what such cars cost, how old they are
-and what else they have in common, which the buyer did not choose.
+The search's conditions are evidence of their own, field by field (``searches``). The opened car was chosen among the
+search results; compared with the whole stock it would repeat that evidence, and add attributes that the results share
+(price, age) but the buyer did not choose.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ Searches = dict[int, ListingFilters]
 def searches_that_found(
     events: EventRows, queries: Mapping[int, Mapping[str, Any] | None], snapshot: ListingSnapshot
 ) -> Searches:
-    """By the id of each event on a car that an earlier search of its session found: what the newest such search asked.
+    """Return by event id the newest earlier search of the session that finds the event's car.
 
-    Words are left out: which cars had them is not known any more. ``events`` are all of some buyers, oldest first.
+    Text conditions are ignored, since the texts of that time are not known. ``events`` are all of some buyers, oldest
+    first.
     """
     sessions = sessions_of(events.buyer_ids, events.occurred_at)
     order = np.argsort(sessions, kind="stable")
@@ -45,11 +46,11 @@ def searches_that_found(
 
 
 def others_found(events: EventRows, searches: Searches, snapshot: ListingSnapshot, n: int) -> ShownBeside:
-    """Up to ``n`` other cars that the searches would have found, beside the car of each event that one led to.
+    """Return up to ``n`` other cars that each search would have found, as alternatives to the event's car.
 
-    They are drawn evenly among those for sale then, and stand where the chosen car does: their order is not known.
-    The whole stock is asked once for each search and not for each car: many are opened from one search, and readers of
-    the index wait while a preference is computed.
+    They are drawn uniformly from those for sale then, at the position of the chosen car, since their order is not
+    known. The stock is filtered once for each search rather than for each car: many cars are opened from one search,
+    and readers of the index wait while a preference is computed.
     """
     stock, parts = snapshot.stock, [(np.empty(0, np.int64), np.empty(0, np.int64))]
     moments = stock.settled(events.occurred_at)

@@ -1,9 +1,8 @@
 """Several interests of one buyer, such as one who looks for a van and for a roadster in the same weeks.
 
-``engine.mixture.tastes`` finds out whether a buyer's events are those of one taste or of several. That costs ten times
-what the posterior does, so it is asked when the log has grown by a good part since it was last asked, and then only by
-workers, unless they are long overdue. In between, each event counts for the taste that explains it best, which is as
-cheap as the posterior itself.
+``engine.mixture.tastes`` finds the number of interests. It takes ten times as long as the posterior, so it is called
+when the log has grown by a factor since the last call, and by workers only, unless it is long overdue. In between, each
+event counts for the interest that explains it best, which is as fast as the posterior.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class Interest:
-    """One taste of a household.
+    """One of the interests of a buyer.
 
     Attributes:
-        share: Of the household's event weight, 0 to 1.
-        offset: Added to utilities under this taste, to compare them with those under another: ``with_offsets``.
-        taste: The belief about its weights.
+        share: Of the buyer's event weight, 0 to 1.
+        offset: Added to utilities under this interest, to compare them with those under another: ``with_offsets``.
+        taste: The preference: mean and covariance.
     """
 
     share: float
@@ -47,16 +46,17 @@ class Interest:
 
 @dataclass(frozen=True, eq=False)
 class InterestSet:
-    """The tastes of a buyer who has several, the largest share first; no members where there is only one.
+    """The interests of a buyer with several, the largest share first; empty for a buyer with one.
 
-    ``fitted_at`` is the number of events at which it was last asked how many tastes there are.
+    ``fitted_at`` is the number of events at which the number of interests was found last.
     """
 
     interests: tuple[Interest, ...] = ()
     fitted_at: int = 0
 
     def pack(self) -> bytes:
-        """For storage; ``unpack`` restores it up to the rounding to float32. Empty where this was never asked."""
+        """Serialise for storage; ``unpack`` restores it, rounded to float32. Empty where the number was never looked
+        for."""
         if not self.fitted_at:
             return b""
         packed = HEADER.pack(FORMAT, len(self.interests), self.fitted_at)
@@ -67,7 +67,7 @@ class InterestSet:
 
     @classmethod
     def unpack(cls, content: bytes, n_dims: int) -> InterestSet:
-        """What was packed; ``InterestSet()``, not asked yet, where nothing is, another format, or too little of it."""
+        """Restore what was packed; ``InterestSet()`` for empty content, another format, or incomplete content."""
         if len(content) < HEADER.size or content[0] != FORMAT:
             return cls()
         _, n_interests, fitted_at = HEADER.unpack_from(content)
@@ -92,16 +92,16 @@ def update_interests(
     *,
     is_hurried: bool,
 ) -> InterestSet:
-    """The tastes behind a buyer's choices, brought up to date.
+    """Bring a buyer's interests up to date.
 
     Args:
         sets: The choices, in any order.
         prior: The population.
-        live: Vectors of the stock or of a sample of it, shape (n, n_dims): what utilities are compared against.
-        before: The household as it was last known; None where nothing was known of the buyer in this space.
-        n_events: Length of the buyer's log by now.
-        is_hurried: A caller waits for a list. Then it is only asked how many tastes there are when that is overdue,
-            and not of a buyer who is new to the space: after a promotion all are.
+        live: Vectors of the stock or of a sample of it, shape (n, n_dims), over which utilities are averaged.
+        before: The last known interests; None where there are none for this version.
+        n_events: Number of events in the buyer's log.
+        is_hurried: A request waits. Then the number of interests is looked for only when that is overdue, and not for a
+            buyer who is new to the version, as all are after a promotion.
     """
     sets = sets.take(sets.weights > 0)
     if is_due(before, n_events, is_hurried=is_hurried):
@@ -119,7 +119,8 @@ def is_due(before: InterestSet | None, n_events: int, *, is_hurried: bool) -> bo
 
 
 def _reassigned(sets: ChoiceSets, prior: Prior, interests: Sequence[Interest]) -> list[tuple[float, Taste]]:
-    """Shares and tastes when every event counts for the one that explains it best; a thin one is given up."""
+    """Return shares and preferences when each event counts for the interest that explains it best; a thin one is
+    dropped."""
     if not interests or not len(sets):
         return []
     batch = logit.stack([sets])
@@ -136,13 +137,14 @@ def _reassigned(sets: ChoiceSets, prior: Prior, interests: Sequence[Interest]) -
 
 
 def with_offsets(found: Sequence[tuple[float, Taste]], live: NDArray[np.float32]) -> tuple[Interest, ...]:
-    """Tastes with offsets that make their utilities comparable, the largest share first; empty for a single taste.
+    """Return interests with offsets that make their utilities comparable, the largest share first; empty for a single
+    one.
 
-    The chance that the household's next choice is car i, and made with taste t, is ``share_t * exp(u_t(i))`` over the
-    sum of ``exp(u_t)`` over the stock. So its logarithm is the utility plus ``log share_t - log mean exp(u_t)``, up to
-    what all tastes have in common. A car counts by the larger of these, not by the sum: then its score stays linear
-    and can be explained, and is too low by log 2 at most where both like it. The first taste has the offset 0, so that
-    scores keep their scale when a second one is discovered.
+    The probability that the buyer's next choice is car i under interest t is ``share_t * exp(u_t(i))`` over the sum of
+    ``exp(u_t)`` over the stock. So its logarithm is the utility plus ``log share_t - log mean exp(u_t)``, up to a
+    constant. A car counts by the larger of these rather than by their sum: so its score stays linear and can be
+    explained, and is too low by log 2 at most. The first interest has the offset 0, so that scores keep their scale
+    when a second one is found.
     """
     if len(found) < 2:
         return ()
@@ -155,7 +157,7 @@ def with_offsets(found: Sequence[tuple[float, Taste]], live: NDArray[np.float32]
 
 
 def log_mean_exp(values: NDArray[np.floating]) -> float:
-    """Logarithm of the mean of the exponentials, without overflow; 0 for no values."""
+    """Return the logarithm of the mean of the exponentials, without overflow; 0 for no values."""
     if not values.size:
         return 0.0
     largest = float(values.max())

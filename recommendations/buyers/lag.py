@@ -1,4 +1,4 @@
-"""How long events wait for the preference that knows them."""
+"""The time from the arrival of events to the preference that includes them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def observe_lag(event_ids: Iterable[int], version_id: int) -> None:
 
 
 def waited_for_the_loop(event_ids: Iterable[int], version_id: int) -> list[datetime]:
-    """When those of the events arrived whose wait for a preference says how quick the loop is, in no order.
+    """Return the arrival times of those of the events whose wait measures the speed of the loop, in no order.
 
-    An event that another preference knew already, of another version or of the guest the buyer was before they logged
-    in, waits for nothing. One that arrived before the version went live waited for the version; one that was reported
-    long after it happened (seeded, imported, sent late) waited elsewhere.
+    Left out are events that an earlier preference included (of another version, or of the guest before they logged in),
+    events that arrived before the version went live, and events reported long after they happened (seeded, imported,
+    sent late).
     """
     if not (events := list(event_ids)):
         return []

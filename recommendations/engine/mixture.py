@@ -36,27 +36,27 @@ class MixtureConfig:
 
 
 def tastes(sets: ChoiceSets, prior: Prior, max_tastes: int = 3) -> list[tuple[float, Taste]]:
-    """One taste, or up to ``max_tastes`` where a buyer's events are clearly explained better by several.
+    """Return one interest, or up to ``max_tastes`` where several explain a buyer's events clearly better.
 
-    Someone looks for a van and for a roadster in the same weeks; one taste would offer them the average. Events are
-    divided among tastes softly, each a posterior of its own under the same prior. One more taste is believed only
-    when the evidence grows by ``config.margin``; when in doubt, one.
+    A buyer who looks for a van and for a roadster would be offered their average by a single preference. Events are
+    assigned to interests softly, each a posterior of its own under the same prior. A further interest is used only if
+    the evidence grows by ``MixtureConfig.margin``.
 
     Args:
         sets: The buyer's choices.
         prior: The population.
-        max_tastes: At most so many, >= 1.
+        max_tastes: Largest number of interests, >= 1.
 
     Returns:
-        Share of the event weight and taste, largest share first; the shares sum to 1. A single ``(1.0, prior)`` when no
-        event carries weight.
+        Share of the event weight and preference of each interest, largest share first; the shares sum to 1. A single
+        ``(1.0, prior)`` when no event carries weight.
 
     Raises:
         ValueError: As ``posterior``; also when max_tastes is below 1.
 
-    Source: a latent-class version of the mixed logit (Train 2009, ch. 14) fitted by variational EM with a Laplace
-    step; the bound on the evidence (Bishop 2006, sec. 10.1) less half the logarithm of the weight for each free share
-    (BIC; Schwarz 1978) decides on the number.
+    Source: a latent-class version of the mixed logit (Train 2009, ch. 14) fitted by variational EM with a Laplace step;
+    the bound on the evidence (Bishop 2006, sec. 10.1) less half the logarithm of the weight for each free share (BIC;
+    Schwarz 1978) decides on the number.
     """
     if max_tastes < 1:
         raise ValueError(f"max_tastes must be at least 1, not {max_tastes}")
@@ -81,7 +81,7 @@ def tastes(sets: ChoiceSets, prior: Prior, max_tastes: int = 3) -> list[tuple[fl
 
 @dataclass(frozen=True, eq=False)
 class _Division:
-    """A household's events divided among tastes: (n_tastes,), (n_tastes, n_dims), (n_tastes, n_dims, n_dims), nats."""
+    """A buyer's events assigned to interests: (n_tastes,), (n_tastes, n_dims), (n_tastes, n_dims, n_dims), nats."""
 
     shares: NDArray[np.float64]
     means: NDArray[np.float64]

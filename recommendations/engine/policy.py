@@ -1,7 +1,7 @@
-"""A ranked pool becomes a list: varied, fair to sellers, a little curious, and always as long as was asked for.
+"""Build a list from scored candidates: diversity, caps, stated wishes, exploration and promoted listings.
 
-What may be shown at all (sold, own, dismissed) is settled before. The rules here are wishes: a cap that leaves too few
-listings is relaxed, because k asked is k answered whenever k exist.
+Which candidates may be shown at all (sold, own, dismissed) is decided before. A rule that leaves too few listings is
+relaxed, so that a list has k items whenever there are k candidates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EXPLORATION_DRAWS = 16  # of a preference, of which each place that explores tak
 
 
 class Kind(IntEnum):
-    """Why a listing stands where it does."""
+    """What a position of a list is reserved for."""
 
     RANKED = 0
     EXPLORED = 1
@@ -33,7 +33,7 @@ class Kind(IntEnum):
 
 
 class Why(IntEnum):
-    """What put a listing where it stands, among those that are ranked."""
+    """What decided a ranked position."""
 
     SCORE = 0
     VARIETY = 1
@@ -46,18 +46,18 @@ class ListPolicy:
     """The rules of one list; the parameters of a placement.
 
     Attributes:
-        k: Length asked for.
-        diversity: 0 ranks by score alone, 1 by difference alone (MMR's 1 - lambda).
-        max_per_model, max_per_seller: At most so many of one model or seller; 0 for no cap.
-        exploration_share: Share of the places kept for exploration, 0 to 1. The first place never is, unless all are.
-        promoted_share: Share of the places promoted listings may take, 0 to 1, under the same rule.
-        fresh_share: Share of the places kept to find out about listings too new to be known, under the same rule.
-        group_caps: At most so many of each group of ``Pool.groups``, >= 0.
-        taste_shares: Of the several tastes of a household, by taste: no taste gets much more of the list, from the
-            top down, than its share. Left out: one taste.
-        wish_shares: Of what the buyer asked for outright, by wish: of the places from the top down, at least so many
-            go to listings that satisfy it while there are any, 0 to 1. It comes before the caps; only places of
-            promoted listings are free of it.
+        k: Length of the list.
+        diversity: 0 ranks by score only, 1 by dissimilarity only (MMR's 1 - lambda).
+        max_per_model, max_per_seller: Largest number of listings of one model or seller; 0 for no cap.
+        exploration_share: Share of the positions reserved for exploration, 0 to 1; not the first, unless all are.
+        promoted_share: Share of the positions that promoted listings may take, 0 to 1, likewise.
+        fresh_share: Share of the positions reserved for listings too new to have demand data, likewise.
+        group_caps: Largest number of listings of each group of ``Pool.groups``, >= 0.
+        taste_shares: Share of each interest of a buyer with several: no interest gets much more of the list, from the
+            top down, than its share. Left out: one interest.
+        wish_shares: Share of each stated wish, 0 to 1: from the top down, at least this share of the positions goes to
+            listings that satisfy it while there are any. Wishes come before caps; only positions of promoted listings
+            are exempt.
     """
 
     k: int = 20
@@ -82,7 +82,7 @@ class ListPolicy:
 
     @property
     def n_draws(self) -> int:
-        """Draws of a preference to explore by; one where no place does, since a pool has at least one."""
+        """Number of posterior draws for exploration; 1 where no position explores, since a pool has at least one."""
         return EXPLORATION_DRAWS if self.exploration_share * self.k else 1
 
     def for_focus(self, focus: float) -> ListPolicy:
@@ -100,17 +100,16 @@ class Pool:
 
     Attributes:
         scores: Higher is better, finite.
-        features: Listing vectors for likeness, shape (n, n_dims); zeros are unlike everything.
-        models, sellers: Codes to cap by, int; below 0 is unknown and never capped. Left out: no caps.
-        exploration_scores: Scores under draws of the taste (Thompson) for listings to explore, nan for those that are
-            not; shape (n,) for one draw, or (n, n_draws): the places that explore take the draws in turn. Left out:
-            nothing to explore.
+        features: Listing vectors for similarity, shape (n, n_dims); zeros are similar to nothing.
+        models, sellers: Codes for the caps, int; negative codes are unknown and never capped. Left out: no caps.
+        exploration_scores: Scores under posterior draws (Thompson) of listings to explore, nan for others; shape (n,)
+            for one draw, or (n, n_draws): positions that explore use the draws in turn. Left out: no exploration.
         is_promoted: Listings that a seller paid for. Left out: none.
-        fresh_scores: Scores of listings too new to be known, under one draw of how much they will be asked about; nan
-            for the others. Left out: none is.
-        wishes: Which of the buyer's wishes each listing satisfies, shape (n, n_wishes). Left out: there are none.
+        fresh_scores: Scores of listings too new to have demand data, under one draw of their demand; nan for others.
+            Left out: none.
+        wishes: Which of the buyer's wishes each listing satisfies, shape (n, n_wishes). Left out: no wishes.
         groups: Which groups each listing is in, for ``ListPolicy.group_caps``, shape (n, n_groups). Left out: none.
-        tastes: Which taste of a household each listing suits, int; below 0 for no particular one. Left out: none.
+        tastes: Which interest of the buyer each listing suits, int; negative for none. Left out: none.
 
     Raises:
         ValueError: If lengths disagree or a score or feature is not finite.
@@ -168,11 +167,11 @@ class Pool:
 
     @property
     def draws(self) -> NDArray[np.float64]:
-        """The scores to explore by, shape (n_draws, n)."""
+        """Scores for exploration, shape (n_draws, n)."""
         return np.atleast_2d(self.exploration_scores.T)
 
     def take(self, rows: NDArray[np.intp]) -> Pool:
-        """The candidates at these positions, in that order."""
+        """Return the candidates at these positions, in that order."""
         return Pool(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
@@ -181,14 +180,14 @@ class Selection:
     """The list; arrays of its length.
 
     Attributes:
-        rows: Of the pool, best first.
-        kinds: Why each is there, a ``Kind``.
-        propensities: How likely each was to stand where it does, given the pool, those above it, and which positions
-            are kept for promoted and fresh listings: over whether the position explores, and by which draw. Above 0, 1
-            for certain.
-        reasons: Why no candidate with a higher score that was still free stands there, a ``Why``: it is too much like
-            those above; it does not satisfy what the buyer asked for; or it would overstep a cap, or the share of one
-            of several tastes. SCORE where there is no such candidate.
+        rows: Rows of the pool, best first.
+        kinds: What each position is reserved for, a ``Kind``.
+        propensities: Probability of each listing at its position, given the pool, the listings above it, and which
+            positions are reserved for promoted and fresh listings: over whether the position explores, and over the
+            draws. Above 0; 1 for certain.
+        reasons: Why no free candidate with a higher score is at the position, a ``Why``: it is too similar to those
+            above, it does not satisfy a stated wish, or it would exceed a cap or the share of an interest. SCORE where
+            there is no such candidate.
     """
 
     rows: NDArray[np.intp]
@@ -200,22 +199,20 @@ class Selection:
 def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Selection:
     """Choose and order ``min(policy.k, len(pool))`` listings.
 
-    Place by place, the best remaining candidate by Maximal Marginal Relevance,
-    ``(1 - diversity) * relevance - diversity * likeness``: relevance is the score scaled to 0 to 1 over the pool,
-    likeness the largest cosine with what already stands in the list. Listings over a cap, and worn ones, wait until
-    no others are left; then those come first that overstep least. Places kept for exploration, fresh or promoted
-    listings go to the best of those, and back to the ranking when there are none. Each place that explores goes by
-    a draw of its own: what one choice from a list can tell depends on how much the list leaves open, and cars that all
-    suit the same supposition leave little.
+    Each position gets the best remaining candidate by Maximal Marginal Relevance, ``(1 - diversity) * relevance -
+    diversity * similarity``: relevance is the score scaled to 0 to 1 over the pool, similarity the largest cosine with
+    a listing above. Listings over a cap follow when no others are left, those that exceed it least first. Positions
+    reserved for exploration, fresh or promoted listings go to the best of those, or to the ranking when there are none.
+    Each position that explores uses a draw of its own: a choice from a list is informative only if its cars differ, and
+    cars that are best under the same draw differ little.
 
     Args:
         pool: The candidates.
         policy: The rules.
-        rng: Decides which positions are kept and which explore; the same generator state gives the same list.
+        rng: Decides which positions are reserved and which explore; the same generator state gives the same list.
 
-    Source: MMR (Carbonell and Goldstein 1998), greedy; ties go to the lower row. A draw of its own for each place:
-    Thompson sampling with many plays at a time (Komiyama, Honda and Nakagawa 2015 play the best of one draw; we draw
-    for each place, for the reason above).
+    Source: MMR (Carbonell and Goldstein 1998), greedy; ties go to the lower row. One draw for each position: Thompson
+    sampling with several plays at a time (Komiyama, Honda and Nakagawa 2015 use one draw for all).
     """
     n = min(policy.k, len(pool))
     units = _units(pool.features)
@@ -248,7 +245,8 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
 
 
 def _why(row: int, scores: NDArray[np.float64], bound: NDArray[np.bool_], free: NDArray[np.bool_]) -> Why:
-    """Why a row was taken and not the free one with the highest score (others have -inf); see ``Selection.reasons``."""
+    """Return why a row was taken instead of the free one with the highest score (others have -inf); see
+    ``Selection.reasons``."""
     best = int(scores.argmax())
     if scores[row] >= scores[best]:
         return Why.SCORE
@@ -258,9 +256,9 @@ def _why(row: int, scores: NDArray[np.float64], bound: NDArray[np.bool_], free: 
 
 
 def _best_rows(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> list[int]:
-    """The best allowed row by each draw, ties to the lower one; -1 where a draw has no candidate.
+    """Return the best allowed row under each draw, ties to the lower one; -1 where a draw has no candidate.
 
-    ``values`` are -inf for whom it has none, shape (n_draws, n).
+    ``values`` are -inf for rows without a score, shape (n_draws, n).
     """
     values = np.where(allowed, values, -np.inf)
     best, highest = values.argmax(axis=1).tolist(), values.max(axis=1).tolist()
@@ -268,14 +266,15 @@ def _best_rows(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> list[
 
 
 def _propensity(row: int, best: Mapping[Kind, Sequence[int]], chance: float) -> float:
-    """How likely a row was to get a position that explores by a chance, given whom each draw would choose."""
+    """Return the probability of a row at a position that explores with a probability ``chance``, given each draw's
+    best row."""
     ranked = best[Kind.RANKED][0]
     explored = [ranked if drawn < 0 else drawn for drawn in best[Kind.EXPLORED]]
     return chance * (explored.count(row) / len(explored)) + (1.0 - chance) * (row == ranked)
 
 
 class _Wishes:
-    """Who is still free, and how far each would overstep the caps."""
+    """The rows that are still free, and how far each would exceed the caps."""
 
     def __init__(self, pool: Pool, policy: ListPolicy) -> None:
         self.is_free = np.ones(len(pool), dtype=bool)
@@ -299,9 +298,9 @@ class _Wishes:
             raise ValueError(f"a listing suits a taste that is none of {len(self.taste_shares)}")
 
     def least_overstepping(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """The best that the wishes, then the caps, leave; and the best that the caps alone leave.
+        """Return the rows that the wishes, then the caps, allow; and the rows that the caps alone allow.
 
-        They hold until the next row is added.
+        They are valid until the next row is added.
         """
         oversteps = self.oversteps
         if len(self.taste_shares) > 1:
@@ -320,7 +319,8 @@ class _Wishes:
         return is_least
 
     def _ahead(self) -> NDArray[np.bool_]:
-        """Which tastes already have a place more than their share of the list so far, the next place included."""
+        """Mark the interests that would have a position more than their share of the list, the next position
+        included."""
         n = self.n_of_taste.sum() + 1
         is_ahead: NDArray[np.bool_] = self.n_of_taste > np.ceil(self.taste_shares * n)
         return is_ahead
@@ -340,10 +340,10 @@ class _Wishes:
 
 
 def weights_of_wishes(shares: Sequence[float]) -> NDArray[np.int64]:
-    """What each wish counts where not all can be met, whole numbers from 1 up, shape (n_wishes,).
+    """Return the weight of each wish where not all can be satisfied, whole numbers from 1, shape (n_wishes,).
 
-    What a buyer said outright comes before what follows from what they said: a use in the city implies a body, and
-    hardly any car may have that and the stated brand and fuel as well.
+    A wish that a buyer stated outweighs one that follows from it: "for the city" implies a body, and hardly any car may
+    have that body and the stated brand and fuel as well.
     """
     weights: NDArray[np.int64] = np.maximum(np.rint(WISH_UNITS * np.array(shares) ** WISH_POWER), 1).astype(np.int64)
     return weights
@@ -351,11 +351,11 @@ def weights_of_wishes(shares: Sequence[float]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """What each position of a list is for; arrays of shape (n_positions,).
+    """What each position of a list is reserved for; arrays of shape (n_positions,).
 
     Attributes:
-        kinds: What it is kept for; ``Kind.RANKED`` for none.
-        chances: How likely it was to explore, given what is kept for promoted and fresh listings.
+        kinds: ``Kind.RANKED`` for positions that are not reserved.
+        chances: Probability that the position explores, given those reserved for promoted and fresh listings.
     """
 
     kinds: list[Kind]
@@ -363,11 +363,11 @@ class _Plan:
 
 
 def _planned(n: int, policy: ListPolicy, rng: np.random.Generator) -> _Plan:
-    """Kept positions are spread at random; the first is for the best, unless every position is kept.
+    """Distribute reserved positions at random; the first position is ranked, unless every position is reserved.
 
-    Promoted and fresh listings have a number of positions; a share that does not come out even is rounded up or down at
-    random, so that it is right on average. Each position that is left explores by a chance of its own, whatever the
-    others do: so the chance of what stands there is known exactly, and the budget is right on average.
+    Promoted and fresh listings get a fixed number of positions; a fraction is rounded at random, with the right
+    average. Each other position explores with its own probability, independently, so propensities are exact and the
+    budget is right on average.
     """
     shares = np.array([policy.promoted_share, policy.fresh_share]) * n
     n_promoted, n_fresh = np.floor(shares + rng.random(2)).astype(int).tolist()
@@ -386,7 +386,8 @@ def _planned(n: int, policy: ListPolicy, rng: np.random.Generator) -> _Plan:
 
 
 def _scores_by_kind(pool: Pool) -> dict[Kind, NDArray[np.float64]]:
-    """By what each kind of place goes, shape (n_draws, n): one draw but for exploration; nan: not for this one."""
+    """Return the scores for each kind of position, shape (n_draws, n); one draw except for exploration; nan: not
+    eligible."""
     return {
         Kind.RANKED: pool.scores[None],
         Kind.EXPLORED: pool.draws,
@@ -396,7 +397,7 @@ def _scores_by_kind(pool: Pool) -> dict[Kind, NDArray[np.float64]]:
 
 
 def _scaled(draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each draw scaled to 0 to 1 over those that have a score in it; nan for everybody else. Shape (n_draws, n)."""
+    """Scale each draw to 0 to 1 over the rows with a score in it; nan for others. Shape (n_draws, n)."""
     is_candidate = ~np.isnan(draws)
     low = draws.min(axis=1, keepdims=True, initial=np.inf, where=is_candidate)
     high = draws.max(axis=1, keepdims=True, initial=-np.inf, where=is_candidate)
@@ -405,7 +406,7 @@ def _scaled(draws: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _worth(relevance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Relevance with -inf in place of nan: rows without a score of a kind get none of its positions."""
+    """Replace nan by -inf: rows without a score of a kind get none of its positions."""
     return np.where(np.isnan(relevance), -np.inf, relevance)
 
 
@@ -416,13 +417,13 @@ def _units(features: Reals) -> Reals:
 
 
 def congestion_term(n_leads: ArrayLike, free_leads: float, strength: float) -> NDArray[np.float64]:
-    """What listings lose that already have more interested buyers than their seller can answer; <= 0, shape (n,).
+    """Return the penalty for listings with more interested buyers than their seller can answer; <= 0, shape (n,).
 
-    The next buyer of a car with thirty leads has little chance of getting it, and its seller has enough to do.
+    A further buyer of a car with thirty leads is unlikely to get it.
 
     Args:
         n_leads: Open leads of each listing, >= 0, shape (n,).
-        free_leads: So many cost nothing, > 0.
+        free_leads: Number of leads without a penalty, > 0.
         strength: Score lost with each doubling beyond, >= 0.
     """
     if not (free_leads > 0 and strength >= 0):
@@ -475,7 +476,7 @@ def price_bands(prices: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _entropy(codes: NDArray[np.int64], weights: NDArray[np.float64]) -> float:
-    """Of the codes, each listing counting by its weight, in nats."""
+    """Return the entropy of the codes, weighted by listing, in nats."""
     shares = np.bincount(codes, weights) if codes.size else np.zeros(1)
     shares = shares[shares > 0] / max(shares.sum(), np.finfo(float).tiny)
     return float(-(shares * np.log(shares)).sum())

@@ -1,8 +1,7 @@
-"""Candidates of several sources become one pool, in which every source has the share it was given.
+"""Merge the candidates of several sources into one pool, in which each source has its share.
 
-*Calibrated* means two things here. What a source brings is decided by its share alone, not by how loudly it praises
-its own: sources score by rules that cannot be compared, so their scores are left behind. And what becomes of a
-candidate is decided afterwards by one score for all, in logits, in which the source plays no part.
+A source's scores are not compared with those of other sources, because sources score by different rules: only its share
+decides how many candidates it brings. One score for all, in logits, then decides their positions.
 """
 
 from __future__ import annotations
@@ -13,23 +12,22 @@ from recommendations.engine.arrays import Integers
 
 
 def merge(proposals: Sequence[Sequence[int] | Integers], shares: Sequence[float], n: int) -> list[tuple[int, int]]:
-    """The first ``n`` of a merged list, each as the item and the position of the source that it counts for.
+    """Return the first ``n`` items of the merged list, each with the position of the source that it counts for.
 
-    Place by place, the source goes next whose share is furthest ahead of what it has placed: the largest
-    ``share / (2 * placed + 1)``. So any beginning of the list is divided nearly by the shares, and a source that runs
-    out leaves its places to the others, in proportion. An item that several propose counts for the one whose turn
-    comes first; the others go on to their next.
+    The next item comes from the source with the largest ``share / (2 * placed + 1)``. So every prefix of the list is
+    divided by the shares as nearly as possible, and the others take over from a source that runs out, in proportion. An
+    item that several sources propose counts for the one whose turn comes first.
 
     Args:
         proposals: Items of each source, the most promising first; a source may repeat itself.
         shares: One for each source, >= 0; they need not add up to one. A source with 0 brings nothing.
-        n: Length wanted; shorter when the sources have no more to say.
+        n: Length of the list; it is shorter when the sources have no more items.
 
     Raises:
         ValueError: If there is not one share for each source, or one is negative.
 
-    Source: highest averages with the divisors of Webster (1832), the rule that favours neither large nor small shares;
-    ties go to the earlier source.
+    Source: highest averages with the divisors of Webster (1832), which favour neither large nor small shares; ties go
+    to the earlier source.
     """
     if len(proposals) != len(shares) or any(not share >= 0 for share in shares):
         raise ValueError(f"{len(proposals)} sources need as many shares of at least 0, not {list(shares)}")
@@ -52,5 +50,5 @@ def merge(proposals: Sequence[Sequence[int] | Integers], shares: Sequence[float]
 
 
 def _new_items(items: Sequence[int] | Integers, taken: set[int]) -> Iterator[int]:
-    """Items that are not taken by the time they are asked for."""
+    """Yield the items that are not taken at the time of the request."""
     return (item for item in map(int, items) if item not in taken)

@@ -1,8 +1,8 @@
-"""Whether an event came from the list that it names: the list exists, was shown to this buyer, and holds the car.
+"""Check whether an event came from the list that it names: the list exists, was shown to this buyer, and holds the car.
 
-A list is written off the hot path, and so an event may arrive before it. Such an event waits (``PENDING``) until the
-list is there, or until it would have been written long since. An event that names a list wrongly is kept without it and
-counted: any client could otherwise teach the recommender what was never shown.
+A list is written off the hot path, so an event may arrive before it. Such an event is pending (``PENDING``) until the
+list is stored, or until it should have been stored long ago. An event that names a wrong list is kept without the list
+and counted: otherwise any client could record a list that was never shown.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ SETTLED_AT_ONCE = 5_000  # events
 
 
 def attribute(events: Iterable[Interaction]) -> None:
-    """Say of each unsaved event that names a list whether it came from there, and take the list away where not."""
+    """Set the attribution of each unsaved event that names a list, and remove a wrong list from it."""
     named = [event for event in events if event.served_list_id is not None]
     if named:
         _judge(named, lists_named(named))
 
 
 def settle(now: datetime) -> int:
-    """Judge the events whose list was not there yet when they arrived; returns how many were judged."""
+    """Check the pending events again; returns how many were settled."""
     n_settled = 0
     waiting = Interaction.objects.filter(attribution=Attribution.PENDING).order_by("pk")
     last = 0
@@ -55,13 +55,13 @@ def _settle(events: Sequence[Interaction], now: datetime) -> int:
 
 
 def _learn_again(buyer_ids: Collection[int]) -> None:
-    """A preference that was computed before the list was there took the event for one from no list."""
+    """Mark preferences as stale that were computed before the list was stored, and so without it."""
     if Preference.objects.filter(buyer__in=buyer_ids).update(basis=""):
         events_recorded.send(sender=Buyer, buyer_ids=sorted(buyer_ids))
 
 
 def lists_named(events: Iterable[Interaction]) -> dict[object, ServedList]:
-    """By id. Nearly all are of lately, so that is where they are looked for first, rather than in every month."""
+    """Return the named lists by id. Recent months are searched first, since nearly all lists are recent."""
     lists = ServedList.objects.only("listing_ids", "buyer__merged_into").select_related("buyer")
     named = {event.served_list_id for event in events if event.served_list_id is not None}
     found: dict[object, ServedList] = {served.pk: served for served in lists.lately().filter(pk__in=named)}
@@ -83,7 +83,8 @@ def _judge(events: Iterable[Interaction], lists: dict[object, ServedList]) -> No
 
 
 def verdict_on(event: Interaction, served: ServedList) -> Attribution:
-    """A list that was made for no known buyer may be named by any: guests become buyers by their first event."""
+    """Return the attribution of an event. Any buyer may name a list made for no buyer: guests become buyers with
+    their first event."""
     if served.buyer is not None and event.buyer_id not in (served.buyer_id, served.buyer.merged_into_id):
         return Attribution.OTHER_BUYER
     is_outside = event.position is not None and event.position > len(served.listing_ids)
@@ -96,7 +97,7 @@ def _take_away(event: Interaction, reason: Attribution) -> None:
 
 
 def count_wrong(events: Iterable[Interaction]) -> None:
-    """Once they are written: a repeat is not counted again."""
+    """Count wrong events once they are stored, so that a repeat is not counted again."""
     for event in events:
         if event.attribution in Attribution.wrong():
             telemetry.EVENTS_UNATTRIBUTED.labels(event.attribution).inc()

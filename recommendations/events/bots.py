@@ -1,8 +1,8 @@
-"""Finding and marking buyers who are programs: kept in the log, left out of learning, demand and figures.
+"""Find and mark buyers who are programs: they stay in the log, but are left out of training, demand and metrics.
 
-A mark says nothing about the lists of that buyer, which stay personal: a person who was taken for a program loses
-nothing, and a program can steer its own lists alone. Marks are made after the answer to an event, by the task that
-brings the preference up to date and by a periodic one; an operator's decision is never overwritten.
+A mark does not change that buyer's own lists, which stay personal: a person marked by mistake loses nothing, and a
+program can influence its own lists only. Marks are set after the response to an event, by the task that refreshes the
+preference and by a periodic one; an operator's decision is never overwritten.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ SELECT array_agg(id) FROM guests GROUP BY origin HAVING count(*) > %(guests)s
 
 
 class Opened(NamedTuple):
-    """An event as far as its pace matters: when, epoch seconds, and about which listing."""
+    """An event on a listing: its time in epoch seconds, and the listing id."""
 
     at: float
     listing_id: int
@@ -69,7 +69,7 @@ class Opened(NamedTuple):
 
 # --- Looking ---------------------------------------------------------------------------------------------------------
 def look_at_buyer(buyer: Buyer) -> None:
-    """After an event of one buyer: mark them where it shows, and take back that they keep no cookie where they do."""
+    """Mark a buyer after an event if it shows a program, and remove the mark "keeps no cookie" if they do keep one."""
     mark = BotMark.objects.filter(buyer=buyer).first()
     if mark is None:
         mark_declared([buyer])
@@ -80,7 +80,7 @@ def look_at_buyer(buyer: Buyer) -> None:
 
 
 def look_for_bots(*, within: timedelta = LATELY) -> int:
-    """Mark all who show themselves by what arrived lately; returns how many. Origins that are a day old are removed."""
+    """Mark all programs that the newest events show; returns how many. Origins older than a day are removed."""
     now = timezone.now()
     unmarked = Buyer.objects.filter(~Exists(BotMark.objects.filter(buyer=OuterRef("pk"))))
     n_marked = mark_declared(unmarked.exclude(crawler=""))
@@ -101,7 +101,7 @@ def mark_declared(buyers: Iterable[Buyer]) -> int:
 def mark_bursts(buyer_ids: Sequence[int], at_most: int, since: datetime) -> int:
     """Mark those of some buyers who opened more cars in a minute than people do; returns how many.
 
-    ``at_most``: of the newest events of each that are read.
+    ``at_most``: number of newest events of each that are read.
     """
     if not settings.BOT_CARS_PER_MINUTE or not buyer_ids:
         return 0
@@ -119,7 +119,7 @@ def mark_bursts(buyer_ids: Sequence[int], at_most: int, since: datetime) -> int:
 
 
 def one_per_moment(rows: Iterable[tuple[Any, ...]]) -> list[Opened]:
-    """Events in the order of time; of those that a client system sent under one and the same time, the first."""
+    """Return events by time; of those that a client system sent with the same time, only the first."""
     events, known = [], set()
     for _, listing_id, at, _, is_sent_by_system in rows:
         if not is_sent_by_system or at not in known:
@@ -130,7 +130,7 @@ def one_per_moment(rows: Iterable[tuple[Any, ...]]) -> list[Opened]:
 
 
 def first_burst(events: Sequence[Opened], limit: int) -> datetime | None:
-    """When the first minute began in which more different cars were opened than a limit; None where there is none.
+    """Return the start of the first minute with more different cars than a limit; None where there is none.
 
     Args:
         events: Of one buyer, by time.
@@ -151,7 +151,7 @@ def first_burst(events: Sequence[Opened], limit: int) -> datetime | None:
 
 
 def busy_buyers(since: datetime) -> list[int]:
-    """Who did something about so many cars lately that it may have been a burst; without those already decided on."""
+    """Return buyers with so many cars lately that there may be a burst, without those decided on already."""
     if not settings.BOT_CARS_PER_MINUTE:
         return []
     with connection.cursor() as cursor:
@@ -160,7 +160,7 @@ def busy_buyers(since: datetime) -> list[int]:
 
 
 def mark_guests_without_cookie(now: datetime) -> int:
-    """Mark guests of one origin within an hour, where there were more of one request each than people could be."""
+    """Mark guests of one origin within an hour, where more made a single request than people would."""
     if not settings.BOT_GUESTS_PER_HOUR:
         return 0
     with connection.cursor() as cursor:
@@ -178,12 +178,12 @@ def mark_guests_without_cookie(now: datetime) -> int:
 
 
 def came_back(buyer: Buyer) -> bool:
-    """Whether a guest sent a second request under the same key: then they keep it."""
+    """Whether a guest sent a second request under the same key, that is, keeps the cookie."""
     return buyer.interactions.order_by().values("received_at").distinct()[:2].count() > 1
 
 
 def _mark(marks: Iterable[BotMark]) -> int:
-    """Store marks of buyers who have none; returns how many these are."""
+    """Store marks of buyers who have none; returns how many."""
     by_buyer = {mark.buyer_id: mark for mark in marks}
     known = set(BotMark.objects.filter(buyer__in=by_buyer).values_list("buyer_id", flat=True))
     rows = [mark for buyer_id, mark in by_buyer.items() if buyer_id not in known]
@@ -194,7 +194,7 @@ def _mark(marks: Iterable[BotMark]) -> int:
 # --- Deciding --------------------------------------------------------------------------------------------------------
 @transaction.atomic
 def decide_on_bot(*, buyer: Buyer, is_bot: bool, by: User | None, note: str = "") -> BotMark:
-    """An operator's decision, which stands until an operator decides otherwise; it goes into the audit log."""
+    """Store an operator's decision, which only an operator changes; it is recorded in the audit log."""
     before = BotMark.objects.filter(buyer=buyer).first()
     mark, _ = BotMark.objects.update_or_create(
         buyer=buyer,
@@ -219,7 +219,7 @@ def decide_on_bot(*, buyer: Buyer, is_bot: bool, by: User | None, note: str = ""
 
 
 def take_over_mark(guest: Buyer, into: Buyer) -> None:
-    """What is known of a guest holds for the buyer they turned out to be, except that they keep no cookie: they did."""
+    """Give a guest's mark to the buyer they logged in as, except "keeps no cookie", which the login disproves."""
     BotMark.objects.filter(buyer=guest, reason=BotMark.Reason.NO_COOKIE, is_by_operator=False).delete()
     if not BotMark.objects.filter(buyer=into).exists():
         BotMark.objects.filter(buyer=guest).update(buyer=into)
@@ -227,7 +227,7 @@ def take_over_mark(guest: Buyer, into: Buyer) -> None:
 
 # --- Counting --------------------------------------------------------------------------------------------------------
 class LeftOut(NamedTuple):
-    """How many buyers are marked as bots, and their events."""
+    """Numbers of buyers marked as bots, and of their events."""
 
     n_buyers: int
     n_events: int
@@ -238,6 +238,6 @@ def events_left_out() -> QuerySet[Interaction]:
 
 
 def count_left_out(since: datetime) -> LeftOut:
-    """Buyers who are marked, and what they did since a moment."""
+    """Count marked buyers, and their events since a time."""
     n_events = events_left_out().filter(received_at__gte=since).count()
     return LeftOut(BotMark.objects.filter(is_bot=True).count(), n_events)

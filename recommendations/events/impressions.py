@@ -1,7 +1,8 @@
-"""Impressions: what was seen of lists, recorded apart from what buyers did, and which placements are counted by them.
+"""Impressions: which cars of a list were seen, stored apart from other events; and which placements are counted by
+them.
 
-Served is not seen once impressions come in: choice sets take the alternatives that were seen of a list, frequency caps
-and figures count what was seen in the lists of a placement. An impression says nothing of a preference by itself.
+Where there are impressions, choice sets use the alternatives that were seen, and frequency caps and metrics count seen
+cars in the lists of a placement. An impression alone is no evidence for a preference.
 """
 
 # ruff: noqa: S608 -- put together from constants
@@ -58,7 +59,7 @@ WHERE event.served_list_id = ANY(%(lists)s) AND event.buyer_id = ANY(%(buyers)s)
 
 
 def problems_of(event: Event, known_ids: Set[int]) -> list[tuple[str, str]]:
-    """What is wrong with an impression, as pairs of field and reason."""
+    """Return what is wrong with an impression, as pairs of field and reason."""
     unknown = (listing_id for listing_id in event.seen_ids if listing_id not in known_ids)
     problems = [
         ("listing_ids", _("there is no listing %(listing)s") % {"listing": listing_id})
@@ -72,7 +73,7 @@ def problems_of(event: Event, known_ids: Set[int]) -> list[tuple[str, str]]:
 
 
 def store(impressions: Sequence[Impression]) -> None:
-    """Append impressions, and note what rests on them: how placements are counted, and what was learned already."""
+    """Append impressions, and update what depends on them: how placements are counted, and stale preferences."""
     if not impressions:
         return
     Impression.objects.bulk_create(impressions)
@@ -89,13 +90,13 @@ def store(impressions: Sequence[Impression]) -> None:
 
 
 def learn_again(buyer_ids: Collection[int]) -> None:
-    """A preference that was computed before took all that was served beside a choice for what was seen."""
+    """Mark preferences as stale that used all served cars as alternatives before the impressions arrived."""
     if buyer_ids and Preference.objects.filter(buyer__in=buyer_ids).update(basis=""):
         events_recorded.send(sender=Impression, buyer_ids=sorted(buyer_ids))
 
 
 def end_counting(now: datetime) -> int:
-    """Count placements by what was served again where impressions no longer come in; returns how many."""
+    """Count placements by served cars again where impressions no longer arrive; returns how many."""
     n_ended = 0
     for placement in Placement.objects.filter(impressions_since__lt=now - SENT_WITHIN):
         since = max(now - A_DAY, placement.impressions_since or now)

@@ -1,4 +1,4 @@
-"""The history of a guest who turned out to be a buyer."""
+"""Merge the history of a guest into the buyer they logged in as."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from recommendations.models import (
 
 @transaction.atomic
 def take_over_history(*, guest: Buyer, into: Buyer) -> None:
-    """Give a guest's log to the buyer the guest turned out to be; what was learned of the guest is learned anew.
+    """Give a guest's log to the buyer they logged in as; preferences are computed again.
 
-    Events keep their sender, so that ids which the guest and the buyer have both used stay apart.
+    Events keep their sender, so that ids that both have used stay apart.
     """
     for model in (Interaction, WaitingEvent, Impression, ServedList, SavedSearch):
         model._default_manager.filter(buyer=guest).update(buyer=into)
@@ -36,7 +36,7 @@ def take_over_history(*, guest: Buyer, into: Buyer) -> None:
 
 
 def _take_over(rows: Manager[Any], guest: Buyer, into: Buyer, *names: str) -> None:
-    """Rows of which a buyer has one for each value of ``names``; those that the buyer has already win."""
+    """Move rows of which a buyer has one for each value of ``names``; existing rows of the buyer are kept."""
     own = rows.filter(buyer=into, **{name: OuterRef(name) for name in names})
     rows.filter(Exists(own), buyer=guest).delete()
     rows.filter(buyer=guest).update(buyer=into)

@@ -1,9 +1,9 @@
-"""Served lists are written off the hot path: a thread of this process inserts what has gathered.
+"""Write served lists off the hot path: a thread of each process inserts them in batches.
 
-The caller does not wait for the record of a list. Should the writer fall behind, the caller writes by itself;
-when the process ends in an orderly way, what is left is written first, for at most ``FLUSH_SECONDS``. While the
-database is away lists wait, however long that takes. Nothing that goes wrong with a record ends the writer or
-reaches the buyer: it is logged and counted, and the next list starts a writer that is gone anew.
+The caller does not wait for the write. If the writer falls behind, the caller writes by itself. When the process ends
+in an orderly way, the remaining lists are written first, for at most ``FLUSH_SECONDS``. While the database does not
+answer, lists wait until it does. A failed write neither ends the writer nor reaches the buyer: it is logged and
+counted, and the next list restarts a writer that has ended.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FLUSH_SECONDS = 5.0  # below the patience of gunicorn and of the supervisor, whi
 
 
 class ServedListWriter:
-    """One per process, started by the first list, because threads do not survive a fork."""
+    """The writer of one process, started by the first list, because threads do not survive a fork."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[ServedList] = queue.Queue(WAITING_AT_MOST)
@@ -52,11 +52,11 @@ class ServedListWriter:
         self._unwritten: dict[uuid.UUID, ServedList] = {}
 
     def unwritten(self, list_id: uuid.UUID) -> ServedList | None:
-        """A list that this process has handed over, and that is not in the database yet."""
+        """Return a list that this process has handed over and not written yet."""
         return self._unwritten.get(list_id)
 
     def write(self, served: ServedList) -> None:
-        """Hand a list over; it will be in the database a moment later."""
+        """Hand a list over to be written."""
         if not settings.SERVED_LIST_THREAD:
             insert([served])
             return
@@ -81,7 +81,7 @@ class ServedListWriter:
         return True
 
     def end(self) -> None:
-        """At the end of the process: write what is left, without a second attempt, and say what could not be."""
+        """Write the remaining lists at the end of the process, without a retry, and log those that failed."""
         self._is_ending.set()
         if self._pid == os.getpid() and not self.flush():
             logger.error("ended with %s served lists not recorded", self._queue.unfinished_tasks)
@@ -140,7 +140,7 @@ class ServedListWriter:
         logger.error("gave up on the record of %s served lists", len(batch))
 
     def _rest(self) -> None:
-        """Give the connection back to the pool while nothing is to be written."""
+        """Return the connection to the pool while there is nothing to write."""
         SERVED_LISTS_WAITING.set(self._queue.qsize())
         if self._queue.empty():
             try:
@@ -150,7 +150,7 @@ class ServedListWriter:
 
 
 def insert(batch: list[ServedList]) -> None:
-    """Write lists; one whose buyer or version is gone by now is dropped, and the others are not lost with it."""
+    """Write lists; one whose buyer or version was removed is dropped, and the others are written."""
     try:
         with transaction.atomic():
             ServedList.objects.bulk_create(batch, ignore_conflicts=True)
@@ -165,7 +165,7 @@ def insert(batch: list[ServedList]) -> None:
 
 
 def write_or_lose(batch: list[ServedList]) -> None:
-    """Write lists in the thread that serves a buyer, who gets their list whatever becomes of its record."""
+    """Write lists in the thread that serves a buyer, who gets their list even if this fails."""
     try:
         insert(batch)
     except Exception:
@@ -177,7 +177,7 @@ writer = ServedListWriter()
 
 
 def find_served_list(list_id: uuid.UUID) -> ServedList | None:
-    """A list with its buyer and placement, also one that was answered a moment ago, here or by another process."""
+    """Return a list with its buyer and placement, also one that any process has just answered."""
     for _ in range(LOOKS):
         if own := writer.unwritten(list_id):
             return own

@@ -160,11 +160,8 @@ def write_list(
 def write_actions(
     user_id: str, listing_ids: Sequence[int], kinds: Sequence[str], event_ids: Sequence[str], occurred_at: float
 ) -> int:
-    """Append actions to the log, all or none; returns how many were new.
-
-    Raises:
-        IntegrityError: If a listing was removed meanwhile.
-    """
+    """Append actions to the log, all or none; returns how many were new. Raises IntegrityError if a listing was
+    removed meanwhile."""
     n_recorded: int = execute(
         RECORD,
         {

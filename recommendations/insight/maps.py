@@ -51,11 +51,7 @@ class Drawn:
 
 
 def start_map(*, n_points: int = 2_000, seed: int = 0, started_by: User | None = None) -> TasteMap:
-    """Queue a map, for ``run_map``.
-
-    Raises:
-        TasteMapRefused: For a number of points that cannot be drawn.
-    """
+    """Queue a map, for ``run_map``. Raises TasteMapRefused for a number of points that cannot be drawn."""
     wanted = TasteMap(n_points=n_points, seed=seed, started_by=started_by)
     try:
         wanted.clean_fields(exclude=["version", "content", "started_by"])
@@ -76,11 +72,8 @@ def run_map(*, map_id: int) -> TasteMap | None:
 
 
 def draw(wanted: TasteMap, report: Report) -> tuple[int, Drawn]:
-    """Return the id of the live version, and a sample of its stock with coordinates.
-
-    Raises:
-        TasteMapRefused: Where no ranker is live, or too few cars are for sale.
-    """
+    """Return the id of the live version, and a sample of its stock with coordinates. Raises TasteMapRefused where no
+    ranker is live, or too few cars are for sale."""
     report(0.05, "loading the stock")
     with borrow_index() as listing_index:
         if listing_index is None:

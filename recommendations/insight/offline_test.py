@@ -87,11 +87,7 @@ def compare_setups(
     budget_seconds: float = BUDGET_SECONDS,
     report: Report = ignore_progress,
 ) -> OfflineTest | None:
-    """Compare two setups; None where the log has no event.
-
-    Raises:
-        RankerRefused: Without a live version.
-    """
+    """Compare two setups; None where the log has no event. Raises RankerRefused without a live version."""
     report(0.0, "looking for buyers who did something since")
     newest = Interaction.objects.of_people().order_by("-occurred_at").values_list("occurred_at", flat=True).first()
     if newest is None:

@@ -50,11 +50,8 @@ class Preview:
 
 
 def previews_of(buyers: Sequence[Buyer], before: ListSetup, after: ListSetup) -> list[Preview]:
-    """Make both lists of each buyer; the market statistics are read once for each setup.
-
-    Raises:
-        RankerRefused: Without a live version.
-    """
+    """Make both lists of each buyer; the market statistics are read once for each setup. Raises RankerRefused
+    without a live version."""
     made = []
     statistics_by_setup = (
         [market_statistics_of(setup.question(buyers[0])) for setup in (before, after)] if buyers else []

@@ -20,11 +20,7 @@ _other_index: ListingIndex | None = (
 @contextmanager
 def borrow_version(version_id: int | None = None) -> Iterator[ListingIndex]:
     """Yield the listing index of a version, up to date, for the length of a block; of the live version if none is
-    named.
-
-    Raises:
-        RankerRefused: If the version has no vectors (any more), or none is live.
-    """
+    named. Raises RankerRefused if the version has no vectors (any more), or none is live."""
     with borrow_index() as live:
         if live is not None and version_id in (None, live.version_id):
             yield live

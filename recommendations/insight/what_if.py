@@ -129,11 +129,7 @@ class Answer:
 
 
 def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
-    """Make the list under the assumptions.
-
-    Raises:
-        RankerRefused: Where there is no such version.
-    """
+    """Make the list under the assumptions. Raises RankerRefused where there is no such version."""
     rules = question.rules or rules_of(question.placement, question.buyer)
     with borrow_version(question.version_id or rules.version_id) as listing_index:
         as_of = question.as_of or timezone.now()

@@ -1,8 +1,8 @@
-"""One list out of two: the variants of an experiment take turns, and each car belongs to the one that chose it.
+"""Interleave the lists of two variants of an experiment; each car counts for the variant that chose it.
 
-Team draft (Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", 2008): in each
-round a coin decides who goes first, and each of the two puts in its best car that is not in the list yet. Whatever the
-two lists are, each is as likely to stand at a place as the other, so that two rankers alike are chosen alike.
+Team draft (Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", 2008): in each round
+a coin decides which variant goes first, and each adds its best car that is not in the list yet. So both variants are
+equally likely at each position, and two equal rankers get equally many clicks.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def team_draft(
     may_stand: Callable[[int, int], bool] = lambda team, at: True,
     taken: Sequence[str] = (),
 ) -> list[tuple[int, int]]:
-    """Which of the two lists each place is from, and which place it has there: (0 or 1, from 0), at most ``k``.
+    """Return for each position the list it comes from and the index in that list: (0 or 1, from 0), at most ``k``.
 
     Args:
-        lists: The cars of the control and of the other, best first, by whatever makes two of them the same.
-        k: How many are wanted.
-        coin: Whether the other goes first in a round.
-        may_stand: Whether a car, as (list, place there), may be added to what was chosen before.
-        taken: Cars that are in the list already.
+        lists: Keys of the cars of the control and of the other variant, best first.
+        k: Length of the result.
+        coin: Whether the other variant goes first in a round.
+        may_stand: Whether the car at (list, index) may be added to those chosen before.
+        taken: Keys of cars that are in the list already.
     """
     chosen: list[tuple[int, int]] = []
     seen, starts = set(taken), [0, 0]

@@ -105,11 +105,8 @@ def draw_buyer(rng: np.random.Generator, menu: Menu, towns: Towns) -> SimulatedB
 
 
 def draw_taste(rng: np.random.Generator, kind: str, menu: Menu) -> TrueTaste:
-    """Draw the utility of a buyer of one type; types that combine two utilities draw both.
-
-    Raises:
-        ValueError: If there is no such type.
-    """
+    """Draw the utility of a buyer of one type; types that combine two utilities draw both. Raises ValueError if
+    there is no such type."""
     if kind not in KINDS:
         raise ValueError(f"no such type of buyer: {kind}; there are {', '.join(KINDS)}")
     taste = _plain_taste(rng, kind, menu)

@@ -154,22 +154,14 @@ class Drive(NamedTuple):
 
 @cache
 def read_models(folder: Path = DATA) -> tuple[dict[str, str], ...]:
-    """Read the hand table, in its order.
-
-    Raises:
-        FileNotFoundError: If it is missing.
-    """
+    """Read the hand table, in its order. Raises FileNotFoundError if it is missing."""
     with open(folder / "cars.csv", encoding="utf-8") as file:
         return tuple(csv.DictReader(file))
 
 
 @cache
 def read_specs(folder: Path = DATA) -> CarSpecs:
-    """Read all variants of both tables, in a fixed order.
-
-    Raises:
-        FileNotFoundError: If a table is missing.
-    """
+    """Read all variants of both tables, in a fixed order. Raises FileNotFoundError if a table is missing."""
     advertised = read_advertised(folder / "uk_engines.csv")
     return CarSpecs.from_rows([spec for row in read_models(folder) for spec in variants_of(row, advertised)])
 

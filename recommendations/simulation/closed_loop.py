@@ -107,11 +107,7 @@ class LoopReport:
 
     def share_after(self, n_events: int) -> Floats:
         """Return the share of each buyer's first list after ``n_events`` events, shape (n_buyers,); nan for a list
-        never made.
-
-        Raises:
-            ValueError: If no buyer had so many before the last list.
-        """
+        never made. Raises ValueError if no buyer had so many before the last list."""
         is_later = self.n_events >= n_events
         if not is_later.any():
             raise ValueError(f"no buyer had {n_events} events before the last list")

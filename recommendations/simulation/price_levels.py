@@ -64,11 +64,7 @@ def read_known(path: Path) -> Known:
 
 @cache
 def read_levels(folder: Path = DATA) -> PriceLevels:
-    """Read the levels of all models.
-
-    Raises:
-        FileNotFoundError: If a table is missing.
-    """
+    """Read the levels of all models. Raises FileNotFoundError if a table is missing."""
     known, rows = read_known(folder / "uk_prices.csv"), read_models(folder)
     price_curve, km_curve = shared_curves(known)
     scale = typical_scale(known, rows)

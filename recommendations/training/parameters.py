@@ -1,4 +1,4 @@
-"""What an operator may choose for one training."""
+"""The parameters of a training that an operator may set."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ WHERE_BETTER, OFF = "where better", "off"  # of curves of the terms
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingParameters:
-    """What an operator may choose for one training.
+    """The parameters of a training that an operator may set.
 
     Attributes:
-        history_days: Events older than this are not learned from.
-        prior_buyers: The prior is learned from at most so many buyers, drawn from all who did anything.
-        events_per_buyer: Of each of them, at most so many of the newest events.
-        sampled_alternatives: Cars drawn evenly beside each choice from no list, and beside each condition of a search.
-        held_back_share: The newest share of the events is kept for weighing the terms of the score and for the gate.
-        archetype_half_life_days: After this long an event counts half for factors and EASE. Long, for what buyers of
-            Octavias also look at changes slowly; what one buyer wants fades by the half-lives of the kinds.
+        history_days: Older events are not used.
+        prior_buyers: Number of buyers that the prior is learned from, drawn from all with events.
+        events_per_buyer: Number of newest events of each of them.
+        sampled_alternatives: Cars drawn uniformly as alternatives of a choice without a list, and of each condition of
+            a search.
+        held_back_share: Share of the events, the newest, held out for the weights of the terms and for the gate.
+        archetype_half_life_days: Half-life of events for factors and EASE. It is long, since similarity of archetypes
+            changes slowly; a buyer's own events decay by the half-lives of their kinds.
         seed: Makes a training repeatable.
         term_curves: Whether terms of the score get curves beside their weights: where these are better, or never.
     """
