@@ -58,11 +58,8 @@ def _colour_of_part(text: str) -> str:
 
 
 def read_colour(text: str) -> str:
-    """Return the colour of a cell, "" for several colours or another one.
-
-    Raises:
-        Unreadable: Where it names no known colour.
-    """
+    """Return the colour of a cell, "" for several colours or another one. Raises Unreadable where it names no known
+    colour."""
     text = clean_text(text)
     colour = colour_of(text)
     if not colour and bare(text).replace(" ", "-") not in OTHER_WORDS | NO_COLOUR:

@@ -120,11 +120,7 @@ class RowFile:
         self._stack.close()
 
     def __iter__(self) -> Iterator[Record]:
-        """Yield the records after the header.
-
-        Raises:
-            FileRefused: When the file ends too early (a truncated archive).
-        """
+        """Yield the records after the header. Raises FileRefused when the file ends too early (a truncated archive)."""
         number = 0
         records = Records(self._lines, self.dialect, len(self.headings), self.sample)
         try:

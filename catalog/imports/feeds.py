@@ -47,11 +47,7 @@ READ = Q(status=Status.DONE) & ~Q(options__has_key="is_unmodified")
 
 # --- Runs ------------------------------------------------------------------------------------------------------------
 def feed_named(name: str) -> Feed:
-    """Return the feed of a name.
-
-    Raises:
-        FeedRefused: If there is none; the message lists the names.
-    """
+    """Return the feed of a name. Raises FeedRefused if there is none; the message lists the names."""
     feed = Feed.objects.filter(name__iexact=name).first()
     if feed is None:
         known = ", ".join(Feed.objects.values_list("name", flat=True)[:20])
@@ -69,10 +65,7 @@ def queue_feed(
     hand_over: bool = True,
 ) -> ImportRun:  # fmt: skip
     """Queue a run of a feed, of an uploaded file or of the one to be fetched; ``hand_over`` enqueues it on commit.
-
-    Raises:
-        FeedRefused: Where there is nothing to fetch, or a run of the feed is queued or running.
-    """
+    Raises FeedRefused where there is nothing to fetch, or a run of the feed is queued or running."""
     if upload is None and feed.origin not in FETCHED:
         raise FeedRefused(f"The files of “{feed.name}” are uploaded: upload one.")
     with transaction.atomic():
@@ -216,11 +209,8 @@ def _copy_newest(feed: Feed, target: Path, *, is_known: bool) -> _Version:
 
 
 def newest_file(pattern: str) -> Path:
-    """Return the newest file of a pattern below IMPORT_FOLDER; nothing outside that folder is read.
-
-    Raises:
-        FileRefused: Where there is none.
-    """
+    """Return the newest file of a pattern below IMPORT_FOLDER; nothing outside that folder is read. Raises
+    FileRefused where there is none."""
     if not settings.IMPORT_FOLDER:
         raise FileRefused("No folder may be read: set IMPORT_FOLDER.")
     root = Path(settings.IMPORT_FOLDER).resolve()

@@ -314,11 +314,8 @@ def _simpler_forms(words: str) -> list[str]:
 
 
 def parse_target(target: str) -> tuple[str, str]:
-    """Parse ``mileage_mi`` into ``("mileage", "mi")``; any known heading (``brand``) is accepted too.
-
-    Raises:
-        HeaderRefused: For an unknown target.
-    """
+    """Parse ``mileage_mi`` into ``("mileage", "mi")``; any known heading (``brand``) is accepted too. Raises
+    HeaderRefused for an unknown target."""
     name = target.strip().casefold()
     if name in FIELDS or name == IGNORE:
         return name, ""
@@ -355,11 +352,7 @@ class HeaderReader:
         return len(fields)
 
     def columns(self, headings: Sequence[str]) -> list[Column]:
-        """Return the columns to read, in file order.
-
-        Raises:
-            HeaderRefused: When they do not suffice for a listing.
-        """
+        """Return the columns to read, in file order. Raises HeaderRefused when they do not suffice for a listing."""
         self._check_pairs(headings)
         found = self._recognised(headings)
         found += self._trims(headings, found)

@@ -75,11 +75,8 @@ def carry_out(attempt: Attempt[ImportRun]) -> None:
 
 
 def when_source_is_free(attempt: Attempt[Any], work: Callable[[], object]) -> None:
-    """Call ``work`` when no other import of the source is running.
-
-    Raises:
-        SourceBusy: When that takes longer than ``PATIENCE_SECONDS``.
-    """
+    """Call ``work`` when no other import of the source is running. Raises SourceBusy when that takes longer than
+    ``PATIENCE_SECONDS``."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

@@ -90,11 +90,7 @@ def overtaken_problem(run: ImportRun) -> str:
 
 @transaction.atomic
 def queue_mend(*, run: ImportRun, rows: QuerySet[BadRow], started_by: User | None = None) -> ImportMend:
-    """Queue rows of a run to be read again.
-
-    Raises:
-        MendRefused: With the reason.
-    """
+    """Queue rows of a run to be read again. Raises MendRefused with the reason."""
     run = ImportRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
     if problem := mend_problem(run):
         raise MendRefused(problem)

@@ -111,11 +111,7 @@ def _currency_or_family(text: str) -> str:
 
 
 def settle_currency(mark: str, candidates: Iterable[str]) -> str:
-    """Return the first candidate of a family (``$``, ``kr``).
-
-    Raises:
-        Unreadable: For ``kr`` without a candidate.
-    """
+    """Return the first candidate of a family (``$``, ``kr``). Raises Unreadable for ``kr`` without a candidate."""
     family = {"$": DOLLARS, "kr": CROWNS}.get(mark)
     if family is None:
         return mark

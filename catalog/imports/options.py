@@ -88,11 +88,7 @@ class ImportOptions:
                     raise ImportRefused(f"“{word}” cannot mean “{value}”; {name} is one of {', '.join(values)}.")
 
     def with_word(self, name: str, word: str, value: str) -> Self:
-        """Return the options with a further word.
-
-        Raises:
-            ImportRefused: For a value that its field cannot have.
-        """
+        """Return the options with a further word. Raises ImportRefused for a value that its field cannot have."""
         return replace(self, words={**self.words, name: {**self.words.get(name, {}), word: value}})
 
     def with_column(self, heading: str, target: str) -> Self:

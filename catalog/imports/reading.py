@@ -48,12 +48,8 @@ _DATED = re.compile(
 
 
 def settle_source(name: str, options: ImportOptions) -> str:
-    """Return the source of a file's listings.
-
-    Raises:
-        SourceUnnamed: Where the options name none and the file's name has a date: tomorrow's file would be another
-            source, with each of its cars a second time.
-    """
+    """Return the source of a file's listings. Raises SourceUnnamed where the options name none and the file's name
+    has a date: tomorrow's file would be another source, with each of its cars a second time."""
     if options.source:
         return options.source
     plain = _without_endings(name)
@@ -112,11 +108,7 @@ POWER_UNITS = {units.HP: "hp", units.KW: "kw"}  # as settings and as columns nam
 
 @contextmanager
 def open_reading(path: Path, options: ImportOptions) -> Iterator[Reading]:
-    """Open a file and decide how it is read.
-
-    Raises:
-        ImportRefused: When it cannot be; no row was read.
-    """
+    """Open a file and decide how it is read. Raises ImportRefused when it cannot be; no row was read."""
     headings = HeaderReader(mapping=options.mapping, pairs=options.columns)
     with open_table(path, headings, delimiter=options.delimiter, encoding=options.encoding) as rows:
         yield settle(path, options, headings, rows)

@@ -94,11 +94,7 @@ class RecordFile:
         self._stack.close()
 
     def __iter__(self) -> Iterator[Record]:
-        """Yield the records.
-
-        Raises:
-            FileRefused: When the file ends too early.
-        """
+        """Yield the records. Raises FileRefused when the file ends too early."""
         number = 0
         try:
             for cells in self._rows():

@@ -30,11 +30,7 @@ def feed_of(run: ImportRun) -> Feed | None:
 
 @transaction.atomic
 def teach_word(*, run: ImportRun, field: str, word: str, value: str) -> None:
-    """Define a word; "" for no meaning.
-
-    Raises:
-        ImportRefused: For a value that its field cannot have.
-    """
+    """Define a word; "" for no meaning. Raises ImportRefused for a value that its field cannot have."""
     key = word if field == "model" else bare(word)
     if not key:
         raise MendRefused("There is no word in it that could mean something.")
@@ -43,11 +39,7 @@ def teach_word(*, run: ImportRun, field: str, word: str, value: str) -> None:
 
 @transaction.atomic
 def teach_heading(*, run: ImportRun, heading: str, target: str) -> None:
-    """Define the field of a column.
-
-    Raises:
-        ImportRefused: For an unknown field or column.
-    """
+    """Define the field of a column. Raises ImportRefused for an unknown field or column."""
     HeaderReader(mapping=options_of(run).mapping, pairs={heading: target}).columns(run.options.get("headings", ()))
     _change(run, lambda options: options.with_column(heading, target))
 

@@ -114,11 +114,7 @@ def undo_problem(run: ImportRun) -> str:
 @transaction.atomic
 def queue_undo(*, run: ImportRun, started_by: User | None = None) -> ImportUndo:
     """Create a queued rollback; the caller enqueues its task. One that failed or was cancelled is queued again, and
-    continues.
-
-    Raises:
-        UndoRefused: With the reason.
-    """
+    continues. Raises UndoRefused with the reason."""
     locked = ImportRun.objects.select_for_update().get(pk=run.pk)
     if problem := undo_problem(locked):
         raise UndoRefused(problem)

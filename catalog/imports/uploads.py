@@ -29,11 +29,7 @@ FASTEST = 1  # zlib level; a text shrinks to a quarter, in hardly any time
 
 @transaction.atomic
 def keep_file(*, file: File[Any], uploaded_by: User | None = None) -> UploadedFile:
-    """Store an uploaded file.
-
-    Raises:
-        FileRefused: When it is empty, or larger than IMPORT_MAX_MB.
-    """
+    """Store an uploaded file. Raises FileRefused when it is empty, or larger than IMPORT_MAX_MB."""
     n_bytes = file.size or 0
     if n_bytes == 0:
         raise FileRefused(f"{file.name} is empty.")
