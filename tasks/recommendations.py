@@ -116,7 +116,7 @@ def send_alerts_task(buyer_ids: list[int]) -> None:
 
 @shared_task(name="recommendations.send_due_alerts", ignore_result=True, soft_time_limit=120, time_limit=150)
 def send_due_alerts_task() -> None:
-    """Send what caps or quiet hours held back, and what a lost task left; enqueue e-mail that is due again."""
+    """Send alerts delayed by caps, quiet hours or a lost task; enqueue e-mail that is due again."""
     sending.send_alerts(sending.buyers_waiting(), timezone.now())
     mail.mail_due(timezone.now())
 

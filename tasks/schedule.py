@@ -124,7 +124,7 @@ TIMETABLE = [
     ),
     Entry(
         "Send waiting alerts",
-        "Every minute: send the alerts that caps or quiet hours held back, and e-mail that failed.",
+        "Every minute: send the alerts that caps or quiet hours delayed, and e-mail that failed.",
         "recommendations.send_due_alerts",
         Every(60),
     ),

@@ -214,5 +214,5 @@ def open_again(rows: models.QuerySet[FailedLogins], *, by: User | None, note: st
 
 
 def forget_old_counts(older_than: timedelta) -> None:
-    """Remove counts that closed nothing for so long; names that strangers typed are not kept for ever."""
+    """Remove counts older than this, so that names typed by unknown people are not kept for ever."""
     FailedLogins.objects.filter(last_at__lt=timezone.now() - older_than).delete()

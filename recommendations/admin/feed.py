@@ -66,8 +66,8 @@ class FeedJudgementAdmin(ReadOnlyAdmin):
         permissions=["overrule"],
         dialog=dialog(
             "Serve what the feed has learned",
-            "Whatever the verdict says. The next judgement keeps the fit of that time; what is learned "
-            "later is held against it, and may be held back again.",
+            "The feed serves its newest fit despite the verdict. The next judgement keeps that fit; later fits are "
+            "compared with it, and it is served again if they are worse.",
             "Serve it",
             BaseDialogForm,
         ),

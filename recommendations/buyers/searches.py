@@ -1,8 +1,8 @@
-"""What a search says of a preference: each of its conditions something about one field, and nothing about the others.
+"""The evidence of a search: each of its conditions is evidence about one field, and none about the others.
 
-Cars that meet a condition differ from those that do not in other ways too: a search for one make finds cars of its
-prices and ages, which the buyer said nothing of. So a condition is a choice between the parts of the vectors that its
-own field makes.
+Cars that meet a condition differ from others in further ways: a search for one make finds cars of its prices and ages,
+which the buyer did not ask for. So a condition is a choice between the parts of the vectors that its own field
+contributes.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Condition:
 
 
 class Search(NamedTuple):
-    """A search as it is learned from.
+    """A search to learn from.
 
     Attributes:
         query: As ``ListingFilters.as_query`` makes it, or as an earlier release did.
         moment: Epoch seconds.
-        seed: The same cars are drawn for the same seed.
+        seed: Of the cars drawn.
     """
 
     query: object
@@ -71,16 +71,15 @@ class Search(NamedTuple):
 
 
 def conditions_of(query: object, snapshot: ListingSnapshot, moment: float, seed: int, n_unmet: int) -> list[Condition]:
-    """What each condition of a search says; one that every car for sale meets, or none, says nothing.
+    """Return the conditions of a search; one that all cars for sale meet, or none, is left out.
 
     Args:
-        query: As ``ListingFilters.as_query`` makes it, or as an earlier release did; what cannot be read asks for
-            nothing.
-        snapshot: Whose cars are compared.
-        moment: When it was asked, epoch seconds: the cars that were for sale then are compared (``Stock.settled``), so
-            that a search says the same whenever it is looked at.
-        seed: The same cars are drawn for the same seed.
-        n_unmet: Cars that do not meet a condition, at most.
+        query: As ``ListingFilters.as_query`` makes it, or as an earlier release did; unreadable parts are ignored.
+        snapshot: The listings.
+        moment: Time of the search, epoch seconds: cars for sale then are compared (``Stock.settled``), so that the
+            result does not depend on when it is computed.
+        seed: Of the cars drawn.
+        n_unmet: Largest number of cars that do not meet a condition.
     """
     return [condition for _, condition in conditions_of_searches([Search(query, moment, seed)], snapshot, n_unmet)]
 
@@ -88,10 +87,10 @@ def conditions_of(query: object, snapshot: ListingSnapshot, moment: float, seed:
 def conditions_of_searches(
     searches: Sequence[Search], snapshot: ListingSnapshot, n_unmet: int
 ) -> list[tuple[int, Condition]]:
-    """The same of many searches: the conditions of each beside its position, in order.
+    """Return the conditions of many searches, each with the position of its search, in order.
 
-    What a field makes of the cars that were drawn is worked out for many searches at once: one by one, a buyer's fifty
-    searches took longer than everything else that is learned from their log.
+    The parts of the cars are computed for many searches together: one by one, a buyer's fifty searches took longer than
+    the rest of their log.
     """
     numbered = list(enumerate(searches))
     return [
@@ -115,7 +114,7 @@ def conditions_at_once(
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What one field makes of some cars.
+    """The parts of some cars' vectors that one field contributes.
 
     Attributes:
         rows: Sorted, shape (n,).
@@ -133,12 +132,12 @@ class Parts:
         return cls(rows, values)
 
     def of_rows(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Those of some of the cars, in their order."""
+        """Return the parts of some of the cars, in their order."""
         return self.values[np.searchsorted(self.rows, rows)]
 
 
 def kept_drawn(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> list[Drawn]:
-    """``drawn_for``, once while the stock stands still: most searches of a buyer are those of the time before."""
+    """Cache ``drawn_for`` while the stock does not change: most searches of a buyer are the same as last time."""
     key = (json.dumps(search.query, sort_keys=True), search.moment, search.seed, n_unmet)
     known: list[Drawn] | None = snapshot.searches.get(key)
     if known is None:
@@ -149,7 +148,7 @@ def kept_drawn(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> list[
 
 
 def drawn_for(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> Iterator[Drawn]:
-    """The field of each condition of a search, with rows of cars that meet it and of some that do not."""
+    """Yield the field of each condition of a search, with rows of cars that meet it and of some that do not."""
     asked = ListingFilters.from_query(search.query).as_query()
     stock = StockOfSearch(snapshot, search.moment, search.seed)
     for field, names in FILTERS_OF_FIELD.items():
@@ -162,7 +161,7 @@ def drawn_for(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> Iterat
 
 
 class StockOfSearch:
-    """The cars that were for sale when a search was made, drawn in an order of chance that its seed alone decides."""
+    """The cars for sale at the time of a search, in a random order that depends on its seed only."""
 
     def __init__(self, snapshot: ListingSnapshot, moment: float, seed: int) -> None:
         self.snapshot = snapshot
@@ -170,10 +169,10 @@ class StockOfSearch:
         self._seed = seed
 
     def divided_by(self, filters: ListingFilters, n_unmet: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows of ``MATCHES_AVERAGED`` cars that meet a condition, and of some that do not, or as many as there are.
+        """Return rows of ``MATCHES_AVERAGED`` cars that meet a condition, and of ``n_unmet`` that do not, as far as
+        there are any.
 
-        A training meets thousands of searches, and looking through the whole stock for each would take most of its
-        time. Where that cannot be helped, only those that are wanted are put in order.
+        A training has thousands of searches, so the whole stock is filtered only where a sample does not suffice.
         """
         met, unmet = self._divided(self._some, filters)
         if len(met) >= MATCHES_AVERAGED and len(unmet):

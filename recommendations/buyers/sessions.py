@@ -1,6 +1,7 @@
-"""How much the events of a buyer count together: per occasion and not per request.
+"""Weigh the events of a buyer by occasion instead of by request.
 
-A page that is reloaded says nothing new, and a car that was looked at on ten days was wanted, but not ten times over.
+A reloaded page is no new evidence, and a car that was opened on ten days is wanted more than once, but not ten times as
+much.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-SESSION_SECONDS = 1_800.0  # of silence end a session
+SESSION_SECONDS = 1_800.0  # without an event end a session
 FURTHER_OCCASION = 0.5  # each counts so much of the one before: all that is known about one car is at most twice one
 
 
 def sessions_of(buyer_ids: NDArray[np.int64], occurred_at: NDArray[np.float64]) -> NDArray[np.intp]:
-    """A number for the session of each event, shape (n_events,): one buyer, without half an hour of silence."""
+    """Number the session of each event, shape (n_events,): events of one buyer with gaps of at most half an hour."""
     order = np.lexsort((occurred_at, buyer_ids))
     buyers, moments = buyer_ids[order], occurred_at[order]
     is_first = np.ones(len(order), bool)
@@ -29,12 +30,13 @@ def one_per_occasion(
     occurred_at: NDArray[np.float64],
     strengths: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Which events count: of those of one buyer on one subject in one session the strongest, of equals the first.
+    """Mark the events that count: the strongest of one buyer's events on one subject in one session; of equals the
+    first.
 
     Args:
         buyer_ids, occurred_at: Of each event, shape (n_events,); epoch seconds.
-        subjects: What each event is about: the listing, or a number of its own for each search.
-        strengths: Weight of the event's kind; the size counts, whichever way it points.
+        subjects: Subject of each event: the listing, or a number of its own for each search.
+        strengths: Weight of the event's kind; its absolute value is compared.
     """
     sessions = sessions_of(buyer_ids, occurred_at)
     order = np.lexsort((occurred_at, -np.abs(strengths), subjects, sessions))
@@ -51,10 +53,10 @@ def dwell_by_occasion(
     occurred_at: NDArray[np.float64],
     dwell_seconds: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The longest look of the occasion that each event belongs to; nan where none is known.
+    """Return the longest dwell time of each event's occasion; nan where none is known.
 
-    A page is often recorded when it is opened and once more, with the time, when it is left: the first of both must not
-    count as a look of unknown length.
+    A page is often recorded when it is opened, and again, with the time, when it is left: the first record must not
+    count as a view of unknown length.
 
     Args:
         buyer_ids, subjects, occurred_at: As in ``one_per_occasion``.
@@ -73,7 +75,8 @@ def dwell_by_occasion(
 def saturated(
     buyer_ids: NDArray[np.int64], subjects: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Weights under which several occasions of one buyer on one subject count at most twice the strongest of them.
+    """Return weights with which several occasions of one buyer on one subject count at most twice the strongest of
+    them.
 
     Args:
         buyer_ids, subjects: As in ``one_per_occasion``.

@@ -1,10 +1,10 @@
-"""How often each car was shown to a buyer lately, kept between two lists of theirs.
+"""Count how often each car was shown to a buyer lately; counts are cached between two of their lists.
 
-A list that was served never changes, so its cars are counted once: the database sends lists that the caller has not
-seen, and a digest of when all that count were served. Where the digest of the kept ones is another (lists were removed,
+A served list never changes, so its cars are counted once: the database sends the lists that the caller has not seen,
+and a digest of the times of all that count. If the digest differs from that of the cached ones (lists were removed,
 moved with a merged buyer, or written late), all are read again. Lists of which the buyer saw a part are few, and are
-counted by the database each time. Which listings are one car is kept by ``listings.cars``. The slow twin is
-``exclusions.frequency_capped_listings``; a test keeps the twins equal.
+counted by the database each time. ``listings.cars`` knows which listings are one car.
+``exclusions.frequency_capped_listings`` is the slow twin; a test compares the two.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ class Lists:
 
     Attributes:
         by_key: All of them.
-        digest: Of when they were served.
-        oldest, newest: When the first and the last of them was served, in microseconds; 0 where there is none.
-        recent: Those served so shortly before that others, served earlier, may not be written yet.
+        digest: Of the times they were served.
+        oldest, newest: Time of the first and of the last of them, in microseconds; 0 where there is none.
+        recent: Those so recent that others, served earlier, may not be written yet.
     """
 
     by_key: Mapping[int, List]
@@ -98,7 +98,7 @@ class Lists:
     recent: tuple[List, ...] = ()
 
     def older_than(self, moment: int) -> list[List]:
-        """Those that were served before, or at that microsecond."""
+        """Return those that were served at that microsecond or earlier."""
         return [each for each in self.by_key.values() if each.served_at <= moment] if self.oldest <= moment else []
 
     def with_changes(self, added: Sequence[List], dropped: Sequence[List]) -> Lists:
@@ -126,14 +126,14 @@ NO_LISTS = Lists({})
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What a buyer was shown in the last days, as one reading found it.
+    """The cars a buyer was shown in the last days, as of one reading.
 
     Attributes:
         lists: Those that count by what was served.
-        seen: Of all others, how often each listing was seen.
-        cars: What knows which listings are one car.
-        generation: Of ``cars``, for which ``n_by_car`` holds.
-        n_by_car: How often cars were in ``lists``.
+        seen: For all other lists, how often each listing was seen.
+        cars: Maps listings to cars.
+        generation: The generation of ``cars`` for which ``n_by_car`` is valid.
+        n_by_car: How often each car was in ``lists``.
     """
 
     lists: Lists
@@ -143,7 +143,7 @@ class Shown:
     n_by_car: Mapping[Car, int]
 
     def listings_shown(self, times: int) -> frozenset[int]:
-        """All listings of the cars that were shown so often or more."""
+        """Return all listings of the cars that were shown at least ``times`` times."""
         n_by_car = self.n_by_car
         if self.seen:
             n_by_car = added_up(n_by_car, count_cars(self.seen, self.cars)[1])
@@ -151,7 +151,7 @@ class Shown:
 
 
 def parameters_of(buyer_id: int, now: datetime, kept: Shown | None) -> dict[str, Any]:
-    """Parameters of ``SHOWN`` for a caller who has kept an earlier reading."""
+    """Return parameters of ``SHOWN``, given an earlier reading."""
     since = now - timedelta(days=FREQUENCY_CAP_DAYS)
     lists = kept.lists if kept else NO_LISTS
     return {
@@ -164,14 +164,14 @@ def parameters_of(buyer_id: int, now: datetime, kept: Shown | None) -> dict[str,
 
 
 def shown_in(content: str, parameters: Mapping[str, Any], kept: Shown | None, cars: KeptCars, n_noted: int) -> Shown:
-    """What was shown, by the answer to ``SHOWN`` and what was kept.
+    """Combine the result of ``SHOWN`` with an earlier reading.
 
     Args:
-        content: The answer.
-        parameters: What it was asked with.
-        kept: What was kept then.
+        content: The result.
+        parameters: Its parameters.
+        kept: The earlier reading.
         cars: Of the index that the caller holds.
-        n_noted: Of ``cars``, before the database was asked.
+        n_noted: Of ``cars``, before the query.
     """
     (n, digest), fresh, seen, rows = json.loads(content)
     added = [List(key, moment, served_at, array("q", ids)) for key, moment, served_at, ids in fresh]
@@ -194,7 +194,8 @@ def shown_in(content: str, parameters: Mapping[str, Any], kept: Shown | None, ca
 
 
 def count_cars(n_by_listing_id: Mapping[int, int], cars: KeptCars) -> tuple[int, dict[Car, int]]:
-    """Numbers of listings summed up by car, and the generation of ``cars`` they hold for; asks for cars not known."""
+    """Sum counts of listings by car; returns the generation of ``cars`` for which they are valid. Reads unknown
+    cars."""
     while True:
         generation, sums, unknown = cars.count(n_by_listing_id)
         if not unknown:
@@ -203,7 +204,7 @@ def count_cars(n_by_listing_id: Mapping[int, int], cars: KeptCars) -> tuple[int,
 
 
 def added_up(n_by_car: Mapping[Car, int], changes: Mapping[Car, int]) -> dict[Car, int]:
-    """Both together, without cars of which none is left."""
+    """Add the counts; cars with a count of 0 are left out."""
     together = dict(n_by_car)
     for car, n in changes.items():
         together[car] = together.get(car, 0) + n
@@ -213,7 +214,7 @@ def added_up(n_by_car: Mapping[Car, int], changes: Mapping[Car, int]) -> dict[Ca
 
 
 def read_shown(buyer_id: int, now: datetime, cars: KeptCars, kept: Shown | None = None) -> Shown:
-    """What a buyer was shown in the days before a moment; one statement, unless what was kept is of no use."""
+    """Read what a buyer was shown in the days before a time; one statement, unless the cached reading is outdated."""
     parameters, n_noted = parameters_of(buyer_id, now, kept), cars.n_noted
     with preparing_cursor(connection) as cursor:
         cursor.execute(SHOWN, sized(parameters))

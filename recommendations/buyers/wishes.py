@@ -1,15 +1,14 @@
-"""What a buyer asked for outright, field by field, and how much of a list it still decides.
+"""Stated wishes of a buyer, by field, and the share of each list that they decide.
 
-A preference learns from answers and searches as from events, but a few words cannot outweigh what is known of all
-buyers together. So a stated wish also holds as a share of each list: of the first places, so many satisfy it while the
-stock allows. What the buyer does to the contrary wears it down, until the preference decides alone, and if all of it
-is for one other value of the same field, that value has a share in its place.
+A preference learns from answers and searches as from events, but a few statements cannot outweigh the population's
+prior. So a stated wish also holds as a share of each list: of the first positions, so many satisfy it while the stock
+allows. Contrary events reduce the share to 0; if nearly all of them are for one other value of the same field, that
+value gets a share instead.
 
-A search is less than that: buyers look around, with other filters each time. It decides while little else is known of
-the buyer, and the more cars they had opened before it the less it does, because the preference has learned from the
-search and from the cars alike. What they open afterwards takes from it only where it contradicts it. Within the session
-of the search two thirds are left: it is what the buyer looks for at the moment. A condition that one search after the
-other has is meant: it holds.
+A search is weaker evidence, since buyers search with changing filters. The more cars they had opened before it, the
+less it decides, because the preference has learned from the search and the cars. Cars opened afterwards reduce it only
+if they contradict it. Within the session of the search it keeps two thirds. A condition that several searches in a row
+have counts in full.
 """
 
 from __future__ import annotations
@@ -53,12 +52,12 @@ NUMBER_OF_FIELD = {"age": "year", "price": "price", **{number.name: number.colum
 
 @dataclass(frozen=True)
 class Wish:
-    """One field that a buyer spoke of.
+    """One field that a buyer stated a wish about.
 
     Attributes:
-        field: As ``FILTERS_OF_WISH`` calls it: "fuel", "price", "seats", …
-        filters: What satisfies it.
-        share: Of the places of a list, how many it decides, above 0 and at most 1.
+        field: As ``FILTERS_OF_WISH`` names it: "fuel", "price", "seats", …
+        filters: Filters that satisfy it.
+        share: Share of the positions of a list that it decides, above 0 and at most 1.
     """
 
     field: str
@@ -67,7 +66,7 @@ class Wish:
 
 
 class LoggedEvent(NamedTuple):
-    """An event as far as wishes need to know; ``listing_id`` is None for a search."""
+    """An event as wishes read it; ``listing_id`` is None for a search."""
 
     listing_id: int | None
     weight: float
@@ -76,14 +75,14 @@ class LoggedEvent(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """Some conditions that were stated together.
+    """Conditions that were stated together.
 
     Attributes:
         query: The conditions.
-        share: Of the places, while nothing contradicts them.
-        since: When; None where that is not known.
-        is_passing: Whether cars that were opened before take some of it too, and not only those opened since that
-            contradict it.
+        share: Of the positions, while nothing contradicts them.
+        since: Time of the statement; None where it is not known.
+        is_passing: Whether cars opened before the statement reduce it too, rather than only later ones that contradict
+            it.
     """
 
     query: Mapping[str, Any]
@@ -93,13 +92,13 @@ class Statement(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a buyer asked for and did beside the questionnaire.
+    """A buyer's statements and events, besides the questionnaire.
 
     Attributes:
-        events: The newest of every kind, at most ``EVENTS_READ``, the newest first.
-        saved: Query of the newest saved search, whatever was stored; None where there is none.
-        saved_at: When that was.
-        now: The moment all of it is as of.
+        events: The newest of every kind, at most ``EVENTS_READ``, newest first.
+        saved: Query of the newest saved search, as stored; None where there is none.
+        saved_at: Time of that search.
+        now: The time as of which wishes are computed.
     """
 
     events: tuple[LoggedEvent, ...]
@@ -109,9 +108,9 @@ class Asked(NamedTuple):
 
 
 def wishes_of(buyer: Buyer, snapshot: ListingSnapshot, asked: Asked) -> tuple[Wish, ...]:
-    """What the buyer asked for and has not contradicted since, at most one wish for each field, the strongest.
+    """Return the wishes that the buyer has not contradicted, at most one for each field, the strongest.
 
-    The answers of the questionnaire have no date and count as if always given.
+    Answers of the questionnaire have no date and count as if always given.
     """
     strongest: dict[str, Wish] = {}
     for statement in statements_of(buyer, asked):
@@ -132,7 +131,7 @@ def wishes_of(buyer: Buyer, snapshot: ListingSnapshot, asked: Asked) -> tuple[Wi
 
 
 def statements_of(buyer: Buyer, asked: Asked) -> Iterator[Statement]:
-    """The questionnaire, the newest saved search, and the newest search of the last weeks."""
+    """Yield the questionnaire, the newest saved search, and the newest search of the last weeks."""
     answers = buyer.questionnaire
     all_wishes = wishes_in(answers)
     yield Statement({name: value for name, value in all_wishes.items() if name in answers}, ANSWERED, None)
@@ -146,9 +145,9 @@ def statements_of(buyer: Buyer, asked: Asked) -> Iterator[Statement]:
 
 
 def meant_in(events: Sequence[LoggedEvent]) -> dict[str, Any]:
-    """The conditions that each of the last ``MEANT_IN`` searches had with the same values, one search an occasion.
+    """Return the conditions that the last ``MEANT_IN`` searches on different occasions had with the same values.
 
-    None where there were fewer occasions; ``events`` are the newest first.
+    None of them where there were fewer occasions; ``events`` are newest first.
     """
     moments = np.array([event.occurred_at.timestamp() for event in events])
     occasions: dict[int, LoggedEvent] = {}  # by session, which may go on for hours: the newest search of it
@@ -163,7 +162,7 @@ def meant_in(events: Sequence[LoggedEvent]) -> dict[str, Any]:
 
 
 def read_asked(buyer: Buyer, before: datetime | None = None) -> Asked:
-    """What a buyer asked for and did until now, or before a moment; the twin of what ``state`` reads."""
+    """Read a buyer's statements and events until now, or before a time; the twin of what ``state`` reads."""
     events = buyer.interactions.order_by("-occurred_at", "-id")
     if before:
         events = events.filter(occurred_at__lt=before)
@@ -175,12 +174,12 @@ def read_asked(buyer: Buyer, before: datetime | None = None) -> Asked:
 
 
 def event_of(listing_id: int | None, weight: float, occurred_at: datetime, query: object) -> LoggedEvent:
-    """An event as wishes read it; what was stored as a search and is no mapping asks for nothing."""
+    """Return an event as wishes read it; a stored search that is no mapping has no conditions."""
     return LoggedEvent(listing_id, float(weight), occurred_at, dict(query) if isinstance(query, Mapping) else None)
 
 
 def fields_of(query: Mapping[str, Any]) -> Iterator[tuple[str, ListingFilters]]:
-    """Each field that a query speaks of, with its own conditions alone; words and places are in no field."""
+    """Yield each field of a query with its own conditions; texts and locations belong to no field."""
     asked = ListingFilters.from_query(dict(query)).as_query()
     for field, names in FILTERS_OF_WISH.items():
         if part := {name: asked[name] for name in names if name in asked}:
@@ -190,10 +189,10 @@ def fields_of(query: Mapping[str, Any]) -> Iterator[tuple[str, ListingFilters]]:
 def what_is_left(
     field: str, filters: ListingFilters, events: Sequence[LoggedEvent], snapshot: ListingSnapshot
 ) -> float:
-    """How much of a wish is left after some events, newest first: 1 where they agree with it, down to 0.
+    """Return the remaining part of a wish after some events, newest first: from 1 where they agree with it, to 0.
 
-    A car counts once, by its newest event, and by no more than one look: ten looks at petrol cars leave nothing of a
-    wish for electric ones. A dislike of what was wished for contradicts it as well, and so does a search for others.
+    A car counts once, by its newest event, with a weight of at most a view: ten views of petrol cars leave nothing of a
+    wish for electric ones. A dislike of a matching car contradicts it as well, and so does a search for other values.
     """
     rows, weights = newest_cars(events, snapshot)
     is_met, is_known = snapshot.columns.matching(filters, rows), is_known_of(field, rows, snapshot)
@@ -205,7 +204,7 @@ def what_is_left(
 
 
 def share_lasting(events: Sequence[LoggedEvent], snapshot: ListingSnapshot) -> float:
-    """How much a search decides beside the preference: 1 where it had learned from no car before, down to 0."""
+    """Return how much a search decides beside the preference: 1 if no car was opened before it, down to 0."""
     _, weights = newest_cars(events, snapshot)
     return float(max(0.0, 1.0 - np.maximum(weights, 0.0).sum() / SEARCH_ENDS_AT))
 
@@ -213,7 +212,8 @@ def share_lasting(events: Sequence[LoggedEvent], snapshot: ListingSnapshot) -> f
 def opened_instead(
     field: str, filters: ListingFilters, events: Sequence[LoggedEvent], snapshot: ListingSnapshot
 ) -> ListingFilters | None:
-    """The one other value of a field that nearly all cars opened have; None where there is none, or for numbers."""
+    """Return the one other value of a field that nearly all opened cars have; None where there is none, or for
+    numbers."""
     name = FILTERS_OF_WISH[field][0]
     if name not in CATEGORIES:
         return None
@@ -232,7 +232,7 @@ def opened_instead(
 def newest_cars(
     events: Sequence[LoggedEvent], snapshot: ListingSnapshot
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Rows of the cars that the newest events are about, each once, and the weights of those events, -1 to 1."""
+    """Return rows of the cars of the newest events, each once, and the weights of those events, -1 to 1."""
     cars = {event.listing_id: event for event in reversed(events) if event.listing_id is not None and event.weight}
     newest = sorted(cars.values(), key=lambda event: event.occurred_at, reverse=True)[:CARS_COUNTED]
     rows = snapshot.stock.rows_of(np.array([event.listing_id for event in newest], np.int64))
@@ -241,7 +241,7 @@ def newest_cars(
 
 
 def is_known_of(field: str, rows: NDArray[np.intp], snapshot: ListingSnapshot) -> NDArray[np.bool_]:
-    """Whether the listings say anything of a field at all."""
+    """Whether the listings have a value of a field."""
     if field in NUMBER_OF_FIELD:
         return ~np.isnan(snapshot.columns.numbers(NUMBER_OF_FIELD[field])[rows])
     if field == "tags":
@@ -250,7 +250,7 @@ def is_known_of(field: str, rows: NDArray[np.intp], snapshot: ListingSnapshot) -
 
 
 def contradicts(query: Mapping[str, Any], field: str, filters: ListingFilters) -> bool:
-    """Whether a search asks for other values of a field than those that satisfy a wish."""
+    """Whether a search has other values of a field than those that satisfy a wish."""
     wished = filters.as_query()
     for other_field, other in fields_of(query):
         if other_field == field:
@@ -260,7 +260,7 @@ def contradicts(query: Mapping[str, Any], field: str, filters: ListingFilters) -
 
 
 def is_apart(asked: Mapping[str, Any], wished: Mapping[str, Any], name: str) -> bool:
-    """Whether two queries have nothing in common by one of their names."""
+    """Whether two queries have no value in common under a name."""
     if name.startswith("min_"):
         return name in asked and asked[name] > wished.get(f"max_{name[4:]}", np.inf)
     if name.startswith("max_"):

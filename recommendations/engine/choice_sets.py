@@ -1,6 +1,6 @@
-"""What one buyer was offered and what they did: the data the taste model learns from.
+"""Choice sets of one buyer: the alternatives of each choice, and the choice; the data of the preference model.
 
-Arrays only. Which listings belong into a set, and how old an event is, is decided by the caller that builds the arrays.
+Arrays only. The caller that builds the arrays decides which listings are in a set, and how old an event is.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ LARGEST_OFFSET = 100.0  # logits; odds beyond e^100 are certainty
 
 @dataclass(frozen=True, eq=False)
 class ChoiceSets:
-    """The choices of one buyer: in each event they picked one listing out of several (or rejected one).
+    """The choices of one buyer: in each event they chose one listing out of several (or rejected one).
 
-    Sets of different sizes are padded to the largest; ``available`` separates the offered from the padding. Whatever
-    stands in padding is ignored, nan included.
+    Sets of different sizes are padded to the largest; ``available`` marks the alternatives. Values in padding are
+    ignored, nan included.
 
     Attributes:
-        features: Listing features, float32 or float64, shape (n_events, n_alternatives, n_dims). Arithmetic runs in
-            this precision. Anything else, and float32 with values beyond 30, becomes float64.
+        features: Listing features, float32 or float64, shape (n_events, n_alternatives, n_dims). Arithmetic has this
+            precision. Other types, and float32 with values beyond 30, become float64.
         chosen: Position of the chosen listing in its set, int, shape (n_events,).
         weights: Strength of each event after decay, shape (n_events,), 0 to ``LARGEST_WEIGHT``. Left out: all 1.
-        reverse: True where the event says *not this one* (a dislike), shape (n_events,). Left out: none.
-        available: True where an alternative was really offered, shape (n_events, n_alternatives). Left out: all.
-        offsets: What speaks for each alternative apart from taste, in logits (see ``position_offsets``), at most
-            ``LARGEST_OFFSET`` in size, shape (n_events, n_alternatives). For a dislike it speaks for being rejected:
-            the position bias acts either way. Left out: none.
+        reverse: True where the event rejects the listing (a dislike), shape (n_events,). Left out: none.
+        available: True where an alternative was offered, shape (n_events, n_alternatives). Left out: all.
+        offsets: Utility of each alternative apart from the preference, in logits (see ``position_offsets``), at most
+            ``LARGEST_OFFSET`` in size, shape (n_events, n_alternatives). For a dislike it raises the odds of being
+            rejected, since position bias acts on both. Left out: none.
 
     Raises:
         ValueError: If the arrays disagree in shape, a chosen listing was not offered, a weight or an offset is out of
@@ -101,11 +101,11 @@ class ChoiceSets:
 
     @classmethod
     def empty(cls, n_dims: int) -> ChoiceSets:
-        """A buyer of whom nothing is known yet."""
+        """Return the sets of a buyer without events."""
         return cls(np.zeros((0, 1, n_dims), dtype=np.float32), np.zeros(0, dtype=np.intp))
 
     def take(self, events: ArrayLike) -> ChoiceSets:
-        """The same buyer with only these events: positions, a slice's range, or a boolean mask."""
+        """Return the sets with these events only: positions, a slice's range, or a boolean mask."""
         events = np.asarray(events)
         return ChoiceSets(
             self.features[events],
@@ -117,14 +117,15 @@ class ChoiceSets:
         )
 
     def reweighted(self, weights: ArrayLike) -> ChoiceSets:
-        """The same events with other strengths, shape (n_events,). Shares the features, so it costs nothing."""
+        """Return the same events with other strengths, shape (n_events,); the features are shared rather than
+        copied."""
         return ChoiceSets(self.features, self.chosen, np.asarray(weights), self.reverse, self.available, self.offsets)
 
     def differences(self) -> Reals:
-        """What speaks for each alternative over the one chosen, shape of ``features``; 0 in padding.
+        """Return the features of each alternative minus those of the chosen one, shape of ``features``; 0 in padding.
 
-        Only differences within a set carry information, and taking them first keeps float32 accurate for features
-        with a large common part. For a dislike the sign turns: the rejected listing is the one that had to lose.
+        Only differences within a set carry information, and taking them first keeps float32 accurate for features with
+        a large common part. For a dislike the sign is reversed.
         """
         differences = self.features - self.features[np.arange(len(self)), self.chosen][:, None, :]
         if not self.available.all():
@@ -134,23 +135,24 @@ class ChoiceSets:
         return differences
 
     def log_odds(self) -> NDArray[np.float64]:
-        """What the offsets say for each alternative over the one chosen, shape of ``available``; -inf in padding."""
+        """Return the offset of each alternative minus that of the chosen one, shape of ``available``; -inf in
+        padding."""
         of_chosen = self.offsets[np.arange(len(self)), self.chosen]
         return np.where(self.available, self.offsets - of_chosen[:, None], -np.inf)
 
 
 def position_offsets(positions: ArrayLike, position_bias: float) -> NDArray[np.float64]:
-    """What its place in a list does to a listing's odds of being chosen, in logits: those at the top are seen first.
+    """Return the effect of positions in a list on the odds of being chosen, in logits: the top is seen first.
 
-    Each doubling of the place costs ``position_bias``. Without this a taste would learn to like what happened to stand
-    on top, and a list that a taste has made would confirm that taste.
+    Each doubling of the position costs ``position_bias``. Without offsets a preference would learn to like listings
+    that happened to be on top, and confirm its own lists.
 
     Args:
         positions: From 1 at the top, any shape.
-        position_bias: From 0, which is none.
+        position_bias: >= 0; 0 is none.
 
     Raises:
-        ValueError: If a position is below 1, or the bias is not a number from 0.
+        ValueError: If a position is below 1, or the bias is negative or no number.
     """
     positions = np.asarray(positions, dtype=np.float64)
     if not ((positions >= 1).all() and 0 <= position_bias < np.inf):
@@ -162,15 +164,15 @@ def position_offsets(positions: ArrayLike, position_bias: float) -> NDArray[np.f
 def event_weights(
     base_weights: ArrayLike, age_days: ArrayLike, half_life_days: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """How much each event still says, and which ones say *not this one*.
+    """Return the weight of each event after decay, and which events reject a listing.
 
     Args:
-        base_weights: Weight of the event's kind against a view's 1; negative for a choice against. Shape (n_events,).
-        age_days: Days since the event, shape (n_events,). An event from the future (a fast clock) counts as new.
-        half_life_days: After this long it counts half; > 0, inf for never. Shape (n_events,) or one number.
+        base_weights: Weight of the event's kind relative to a view's 1; negative for a rejection. Shape (n_events,).
+        age_days: Days since the event, shape (n_events,). A negative age (a fast clock) counts as 0.
+        half_life_days: Time after which the weight is halved; > 0, inf for never. Shape (n_events,) or one number.
 
     Returns:
-        Weights >= 0 and the reverse flags, both shape (n_events,): ``ChoiceSets`` takes them as they are.
+        Weights >= 0 and the reverse flags, both shape (n_events,), as ``ChoiceSets`` takes them.
 
     Raises:
         ValueError: If a base weight or an age is not finite, or a half-life is not positive.
@@ -186,16 +188,16 @@ def event_weights(
 
 
 def dwell_factors(dwell_seconds: ArrayLike) -> NDArray[np.float64]:
-    """How much a view counts by how long the page was looked at, against one of which that is not known.
+    """Return the weight of a view by its dwell time, relative to a view of unknown dwell time.
 
-    A quarter for a page that was left at once, 1 after some ``USUAL_DWELL_SECONDS``, and at most ``LONGEST_DWELL``
-    however long the page stayed open: a browser that was forgotten says no more than a long read.
+    It is a quarter for a page that was left at once, 1 after some ``USUAL_DWELL_SECONDS``, and at most
+    ``LONGEST_DWELL``, since a page may stay open unread.
 
     Args:
-        dwell_seconds: From 0, nan where it is not known (which gives 1), any shape.
+        dwell_seconds: >= 0, nan where it is not known (which gives 1), any shape.
 
     Raises:
-        ValueError: If a time is below 0.
+        ValueError: If a time is negative.
     """
     seconds = np.asarray(dwell_seconds, np.float64)
     if (seconds < 0).any():
@@ -224,5 +226,5 @@ def _filled(values: ArrayLike | None, shape: tuple[int, ...], default: object, d
 
 
 def _largest(features: Reals) -> float:
-    """The largest size of a feature, nan if there is one. Two passes, but no temporary array."""
+    """Return the largest magnitude of a feature, nan if there is a nan. Two passes, but no temporary array."""
     return float(np.maximum(features.max(), -features.min())) if features.size else 0.0

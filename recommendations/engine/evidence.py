@@ -1,6 +1,6 @@
-"""What buyers' events say about taste: each choice, out of what it was made.
+"""Build choice sets from events: each choice with its alternatives.
 
-Events of one buyer or of thousands run through the same code, all of them at once: positions first, features last.
+Events of one buyer or of thousands are processed together: positions first, features last.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ POSITION_SCALE = 4.0
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """Events ready for arithmetic; arrays are of length n_events unless said otherwise.
+    """Events as arrays of length n_events unless noted otherwise.
 
     Attributes:
-        vectors: Features of all that was chosen or shown, float32, shape (n_vectors, n_dims).
-        chosen: Row of ``vectors`` of what was chosen: a listing, or what meets a condition of a search.
-        shown: Rows of ``vectors`` of what it was chosen from, shape (n_events, n_shown), without itself: the other
-            listings of a list, or what does not meet the condition; ``PADDING`` where there was less.
-        chosen_positions, shown_positions: Where they stood in the list, 1 at the top, shape (n_events,) and
-            (n_events, n_shown); 1 where there was no list.
-        has_unseen: Whether live listings stand beside it of which it is not known that they were shown: where no list
-            is known. What a known list does not hold was not turned down.
+        vectors: Features of everything chosen or shown, float32, shape (n_vectors, n_dims).
+        chosen: Row of ``vectors`` of the chosen one: a listing, or the cars that meet a condition of a search.
+        shown: Rows of ``vectors`` of the other alternatives, shape (n_events, n_shown): the other listings of a list,
+            or cars that do not meet the condition; ``PADDING`` where there were fewer.
+        chosen_positions, shown_positions: Their positions in the list, 1 at the top, shape (n_events,) and (n_events,
+            n_shown); 1 where there was no list.
+        has_unseen: Whether live listings are added as alternatives: where no list is known. A listing that a known list
+            does not hold was not rejected.
         weights: Strength after decay, >= 0.
-        reverse: Whether it is a choice against (a dislike).
-        moments: When it happened, epoch seconds.
-        seeds: Each makes the background sample of its event repeatable, int64.
-        listing_ids: What was chosen, so that the sample leaves it out; 0 for a search.
-        buyer_ids: Whose event it is.
+        reverse: Whether it is a rejection (a dislike).
+        moments: Time of the event, epoch seconds.
+        seeds: Seed of the event's sample of live listings, int64.
+        listing_ids: The chosen listing, which the sample leaves out; 0 for a search.
+        buyer_ids: The buyer of each event.
     """
 
     vectors: NDArray[np.float32]
@@ -60,13 +60,13 @@ class Choices:
         return len(self.chosen)
 
     def take(self, at: Integers | Flags) -> Self:
-        """Events at some positions, or where a mask is true."""
+        """Return the events at some positions, or where a mask is true."""
         columns = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "vectors"}
         return type(self)(vectors=self.vectors, **{name: column[at] for name, column in columns.items()})
 
     @classmethod
     def concatenate(cls, parts: Sequence[Choices]) -> Self:
-        """The events of several parts, one after the other; at least one part."""
+        """Concatenate the events of several parts, at least one."""
         starts = np.cumsum([0, *(len(part.vectors) for part in parts)])
         width = max(part.shown.shape[1] for part in parts)
         joined = {
@@ -84,7 +84,7 @@ class Choices:
 
 
 def _shifted(rows: NDArray[np.intp], start: int, width: int) -> NDArray[np.intp]:
-    """The same rows counted from elsewhere, padded to a width."""
+    """Add an offset to the rows, and pad them to a width."""
     return _padded(np.where(rows == PADDING, PADDING, rows + start), width, PADDING)
 
 
@@ -95,25 +95,24 @@ def _padded(values: NDArray[Any], width: int, fill: int) -> NDArray[Any]:
 def build_choice_sets(
     choices: Choices, stock: Stock, n_unseen: int, position_bias: float = 0.0, *, learns_position: bool = False
 ) -> dict[int, ChoiceSets]:
-    """Put each choice in front of what it was made from.
+    """Build the choice set of each choice.
 
-    From a list that is what was shown: a car that was not shown was not turned down, and to hold the chosen car
-    against a random sample of the stock would take for the buyer's choice what the list left out, by our score, by its
-    filters or by its order. Where no list is known, live listings stand beside it. A listing that stood higher was
-    chosen more easily, which the position bias takes out again.
+    For a choice from a list, the alternatives are the listings shown. With a random sample of the stock beside them,
+    the buyer would seem to have rejected what the list left out by our score, its filters or its order. Where no list
+    is known, live listings are the alternatives. A higher position was chosen more easily, which the position bias
+    corrects.
 
     Args:
         choices: Events in any order.
-        stock: Where unseen listings are drawn from.
-        n_unseen: Live listings to add to a set that has them.
+        stock: Source of the live listings.
+        n_unseen: Number of live listings to add to a set that has them.
         position_bias: Logits that a listing loses with each doubling of its position.
         learns_position: Append log2 of the position, times ``POSITION_SCALE``, to the features, so that its effect is
-            learned with the weights, instead of taking a known bias out.
+            learned with the weights, instead of correcting a known bias.
 
     Returns:
         Sets by buyer, events in the given order, each set padded to the buyer's longest, the chosen alternative always
-        first. Events of weight zero, and events with nothing to be chosen from, are left out; so are buyers left
-        without events.
+        first. Events of weight zero, and events without alternatives, are left out; so are buyers left without events.
     """
     choices = choices.take(choices.weights > 0)
     if not len(choices):
@@ -133,12 +132,12 @@ def build_choice_sets(
 
 
 def alternatives(choices: Choices, stock: Stock, n_unseen: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """What each choice was made from: the chosen, what was shown beside it, and live listings that were not shown.
+    """Return the alternatives of each choice: the chosen one, the others shown, and live listings that were not shown.
 
     Returns:
-        Rows of ``choices.vectors``, or, counted on from their end, of the stock; shape (n_events, n_alternatives),
-        ``PADDING`` after the last of each. And log2 of the position of each, same shape: an unseen listing has that of
-        the chosen, since it was not for its position that it was left out.
+        Rows of ``choices.vectors`` or, counted on from their end, of the stock; shape (n_events, n_alternatives),
+        ``PADDING`` after the last of each. And log2 of the position of each, same shape; an unseen listing has the
+        chosen one's, since its position is not why it was not chosen.
     """
     unseen = _unseen(choices, stock, n_unseen)
     rows = np.hstack([choices.chosen[:, None], choices.shown, unseen])
@@ -150,7 +149,7 @@ def alternatives(choices: Choices, stock: Stock, n_unseen: int) -> tuple[NDArray
 
 
 def _unseen(choices: Choices, stock: Stock, n_unseen: int) -> NDArray[np.intp]:
-    """Live listings that were not the chosen one, counted on from the end of the vectors, shape (n_events, n)."""
+    """Return live listings without the chosen one, counted on from the end of the vectors, shape (n_events, n)."""
     found = np.full((len(choices), n_unseen + 1), PADDING, np.intp)
     has = choices.has_unseen
     found[has] = stock.samples_live(stock.settled(choices.moments[has]), n_unseen + 1, choices.seeds[has])
@@ -168,7 +167,8 @@ def sets_of(
     stock: Stock,
     position_bias: float | None,
 ) -> ChoiceSets:
-    """The choice sets of one buyer, from rows and positions as of ``alternatives``; without a bias it is learned."""
+    """Return the choice sets of one buyer, from rows and positions as of ``alternatives``; without a bias it is
+    learned."""
     width = (rows != PADDING).sum(axis=1).max()
     rows, doublings = rows[:, :width], doublings[:, :width]
     n_vectors, n_dims = len(choices.vectors), choices.vectors.shape[1]

@@ -58,27 +58,27 @@ class Stock:
         return np.where(self._sorted_ids[at] == listing_ids, self._by_id[at], -1)
 
     def was_live(self, rows: NDArray[np.intp], moment: float) -> NDArray[np.bool_]:
-        """Whether each of the rows was for sale at a moment (epoch seconds)."""
+        """Whether each of the rows was for sale at a time in epoch seconds."""
         return (self.published_at[rows] <= moment) & (self.ended_at[rows] > moment)
 
     @cached_property
     def _buckets(self) -> NDArray[np.uint64]:
-        """A number for each row that falls into buckets of any power of two evenly."""
+        """A uniform random number for each row, for sampling."""
         return hashed(self.listing_ids, 0)
 
     def live_rows(self, moment: float) -> NDArray[np.intp]:
-        """Rows of all that was for sale at a moment (epoch seconds), in their order."""
+        """Return rows of all listings for sale at a time (epoch seconds), in their order."""
         return np.flatnonzero((self.published_at <= moment) & (self.ended_at > moment))
 
     def shuffled_live(self, moment: float, seed: int, at_least: int | None = None) -> NDArray[np.intp]:
-        """Rows of what was for sale at a moment in an order of chance; of a large stock so many, or some more.
+        """Return rows of listings for sale at a time in random order; for a large stock a sample of them.
 
-        The twin of ``samples_live`` for one large sample. It costs less for thousands of rows, and is of no fixed size.
+        The twin of ``samples_live`` for one large sample. It is faster for thousands of rows, and its size varies.
 
         Args:
             moment: Epoch seconds.
-            seed: Of the order, and of which rows of a large stock there are.
-            at_least: Rows wanted; about as many up to twice as many. None: all there are.
+            seed: Of the order, and of the sample.
+            at_least: Number of rows wanted; about that many up to twice as many. None: all.
         """
         live = self.live_rows(moment)
         return self.shuffled(self._some_of(live, len(live), seed, at_least) if at_least else live, seed)
@@ -86,9 +86,10 @@ class Stock:
     def shuffled_live_among(
         self, rows: NDArray[np.intp], moment: float, seed: int, n: int, at_least: int
     ) -> NDArray[np.intp]:
-        """The first ``n`` of some rows that ``shuffled_live`` finds; where it finds fewer, of all for sale then.
+        """Return the first ``n`` of some rows in the order of ``shuffled_live``; if it has fewer of them, from all for
+        sale then.
 
-        It looks at those rows alone, for callers who ask of the same few rows at many moments.
+        It reads those rows only, for callers who use the same few rows for many times.
         """
         n_live = int(self.n_live_at(np.array([moment]))[0])
         found = self._some_of(rows, n_live, seed, at_least)
@@ -98,7 +99,7 @@ class Stock:
         return self.shuffled(found, seed, n)
 
     def _some_of(self, rows: NDArray[np.intp], n_live: int, seed: int, at_least: int) -> NDArray[np.intp]:
-        """Those of the rows that are in the sample of ``at_least`` or more of ``n_live`` that belongs to a seed."""
+        """Return those of the rows that are in the sample of at least ``at_least`` of ``n_live`` under a seed."""
         n_bits = (n_live // at_least).bit_length() - 1
         if n_bits <= 0:
             return rows
@@ -107,7 +108,7 @@ class Stock:
         return some
 
     def shuffled(self, rows: NDArray[np.intp], seed: int, n: int | None = None) -> NDArray[np.intp]:
-        """Rows in an order of chance, the one of ``shuffled_live``; the first ``n`` of it cost less than all."""
+        """Return rows in the random order of ``shuffled_live``; the first ``n`` are faster than all."""
         numbers = hashed(self.listing_ids[rows], seed)
         if n is not None and n < len(rows):
             first = np.argpartition(numbers, n)[:n]
@@ -117,17 +118,18 @@ class Stock:
 
     @cached_property
     def _publications(self) -> NDArray[np.float64]:
-        """When each listing came on sale, sorted; without those that were sold when they came."""
+        """Sorted times at which listings came on sale, without those that were sold when they came."""
         return np.sort(self.published_at[self.ended_at > self.published_at])
 
     @cached_property
     def _ends(self) -> NDArray[np.float64]:
-        """When each of the same listings ended, sorted."""
+        """Sorted times at which the same listings ended."""
         return np.sort(self.ended_at[self.ended_at > self.published_at])
 
     @cached_property
     def _longer_ids_since(self) -> NDArray[np.float64]:
-        """When the first listing came on sale whose id has more than 0 to 63 bits, ``FOREVER`` for none; sorted."""
+        """Times at which the first listing came on sale whose id has more than 0 to 63 bits, ``FOREVER`` for none;
+        sorted."""
         rows = self._by_id
         published = np.where(self.ended_at[rows] > self.published_at[rows], self.published_at[rows], FOREVER)
         ends = np.searchsorted(self._sorted_ids, 1 << np.arange(63))  # of the ids of up to 0, 1, ... 62 bits
@@ -137,33 +139,32 @@ class Stock:
         return np.minimum.accumulate(first[::-1])[::-1]
 
     def n_published_by(self, moments: NDArray[np.float64]) -> NDArray[np.intp]:
-        """How many listings had come on sale by each moment, ended ones included, of the same shape."""
+        """Count the listings that had come on sale by each time, ended ones included; same shape."""
         return np.searchsorted(self._publications, moments, side="right")
 
     def n_live_at(self, moments: NDArray[np.float64]) -> NDArray[np.intp]:
-        """How many listings were for sale at each moment, of the same shape."""
+        """Count the listings for sale at each time; same shape."""
         return self.n_published_by(moments) - np.searchsorted(self._ends, moments, side="right")
 
     def settled(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The moments of which to ask what was for sale beside choices that were made at ``moments``, same shape.
+        """Return the times as of which the stock is sampled for choices made at ``moments``; same shape.
 
-        Two hours earlier, because a choice is looked at within a second and again for months: what this process does
-        not know yet, what a long transaction stores, and what is stamped by a clock that was set back, comes later and
-        must not change what was found. While a stock is that young, with few listings for sale then and more that came
-        since, the moments themselves.
+        They are two hours earlier. A choice is evaluated within a second, and again for months; what this process does
+        not know yet, what a long transaction stores, and what is dated by a clock that was set back arrives later, and
+        must not change the sample. While a stock is younger than that, with few listings for sale then and more since,
+        they are the times themselves.
         """
         earlier = moments - SETTLED_SECONDS
         n_since = self.n_published_by(moments) - self.n_published_by(earlier)
         return np.where(self.n_live_at(earlier) >= np.minimum(n_since, ENOUGH_SETTLED), earlier, moments)
 
     def samples_live(self, moments: NDArray[np.float64], n: int, seeds: NDArray[np.int64]) -> NDArray[np.intp]:
-        """For each of many moments, up to ``n`` different rows that were for sale then, each as likely as any other.
+        """For each of many times, draw up to ``n`` different rows that were for sale then, uniformly.
 
-        A sample depends on its seed, and on the listings that had come on sale by its moment: not on those that came
-        later, on the order of the rows, nor on what else is asked. So every process draws the same, today and in a
-        year. Ids are drawn and looked up, and an id without a row is drawn again: were the next row to stand for it, a
-        listing after a gap would stand for the whole gap. A stock that was small, mostly ended, or whose ids lie far
-        apart is searched through instead.
+        A sample depends on its seed and on the listings that had come on sale by its time, and neither on later ones,
+        nor on the order of rows, nor on other samples. So every process draws the same, today and in a year. Ids are
+        drawn and looked up; an id without a row is drawn again, since the next row would otherwise be too likely. A
+        stock that was small, mostly ended, or whose ids are far apart is searched completely instead.
 
         Args:
             moments: Epoch seconds, shape (n_samples,).
@@ -171,7 +172,7 @@ class Stock:
             seeds: Shape (n_samples,).
 
         Returns:
-            Row positions, shape (n_samples, n), those drawn first; -1 from where on no more were live.
+            Rows, shape (n_samples, n), in the order drawn; -1 after the last live one.
         """
         found = np.full((len(moments), n), -1, np.intp)
         if not len(self) or not n:
@@ -189,7 +190,7 @@ class Stock:
         return found
 
     def _drawn(self, moments: NDArray[np.float64], n: int, seeds: NDArray[np.int64], n_draws: int) -> NDArray[np.intp]:
-        """The first ``n`` different live rows among so many draws each, -1 where they hold fewer."""
+        """Return the first ``n`` different live rows among so many draws each, -1 where there are fewer."""
         drawn = hashed(np.arange(n_draws)[None], seeds[:, None])
         # Of as many bits as the ids had by then: with those of later listings, half of the draws would be others.
         n_bits = np.searchsorted(self._longer_ids_since, moments, side="right")
@@ -208,7 +209,7 @@ class Stock:
 
 
 def is_first_of_its_row(values: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Whether each number of a matrix is the first of its kind in its row."""
+    """Mark the numbers of a matrix that occur for the first time in their row."""
     order = np.argsort(values, axis=1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=1)
     is_new = np.ones(values.shape, bool)

@@ -1,12 +1,12 @@
-"""A buyer's taste: what we believe about the weights of their utility, learned from their choices.
+"""The preference of a buyer: a Gaussian belief about the weights of their utility, learned from their choices.
 
 The model is a hierarchical conditional logit. A buyer's utility for a listing is ``w . x``; their weights ``w`` are
-drawn from a population, ``N(mean, covariance)`` (``population.fit_prior``); each choice among alternatives moves the
-belief about them (``posterior``, ``posterior_batch``). The belief's mean is the preference vector, its covariance the
-doubt that exploration draws from (``draw``).
+drawn from a population, ``N(mean, covariance)`` (``population.fit_prior``); each choice among alternatives updates the
+belief about them (``posterior``, ``posterior_batch``). Its mean is the preference vector; exploration draws from its
+covariance (``draw``).
 
-Newton's method alone diverges on separable histories, so steps backtrack (see ``logit``). A list that was already
-relevant says little about the region a buyer shops in: that is learned from what they searched for, field by field.
+Newton's method alone diverges on separable histories, so steps backtrack (see ``logit``). Choices from a list of
+relevant cars say little about the segment a buyer looks for: that is learned from their searches, field by field.
 """
 
 from __future__ import annotations
@@ -54,26 +54,27 @@ class Gaussian:
 
 
 class Prior(Gaussian):
-    """How weights are spread over the population: where a buyer starts before their first event."""
+    """The distribution of weights over the population: the preference of a buyer without events."""
 
 
 class Taste(Gaussian):
-    """What we believe about one buyer's weights. Its mean is the preference vector: score = mean . x, high is good."""
+    """The preference of one buyer. Its mean is the preference vector: score = mean . x, higher is better."""
 
 
 def posterior(
     sets: ChoiceSets, prior: Prior, start: Taste | None = None, config: NewtonConfig = DEFAULT_NEWTON
 ) -> Taste:
-    """Learn one buyer's taste from all their choices: exact up to the Gaussian (Laplace) approximation.
+    """Compute one buyer's preference from all their choices: exact up to the Gaussian (Laplace) approximation.
 
     Args:
         sets: The buyer's choices.
         prior: The population.
-        start: The buyer's last known taste, to search from: the answer is the same, it is found in fewer steps.
+        start: The buyer's last preference, from which the search starts; it changes the number of steps, not the
+            result.
         config: When to stop the search.
 
     Returns:
-        The taste; all finite, covariance symmetric and positive definite. The prior's own numbers when no event
+        The preference; all finite, covariance symmetric and positive definite. The prior's own numbers when no event
         carries weight.
 
     Raises:
@@ -97,13 +98,13 @@ def posterior_batch(
     config: NewtonConfig = DEFAULT_NEWTON,
     start: NDArray[np.float64] | None = None,
 ) -> list[Taste]:
-    """``posterior`` of many buyers, in their order: side by side, in batches that fit the processor's caches.
+    """Compute ``posterior`` for many buyers, in their order, in batches that fit the processor's caches.
 
-    Faster than one by one for short histories (1.7 times for one event at 128 dimensions); from twenty events on the
-    arithmetic outweighs what the batch saves.
+    It is faster than one by one for short histories (1.7 times for one event at 128 dimensions), and equal from twenty
+    events on.
 
-    ``start`` holds weights to search from, shape (n_buyers, n_dims), such as the means of the last known tastes; the
-    answer does not depend on them. Empty input gives an empty list. Raises as ``posterior``.
+    ``start`` holds weights to search from, shape (n_buyers, n_dims), such as the means of the last preferences; the
+    result does not depend on them. Empty input gives an empty list. Raises as ``posterior``.
     """
     check_dimensions(buyers, prior)
     tastes = [Taste(prior.mean, prior.covariance)] * len(buyers)
@@ -119,7 +120,7 @@ def posterior_batch(
 
 
 def draw(taste: Gaussian, rng: np.random.Generator, n: int = 1) -> NDArray[np.float64]:
-    """Weights a buyer may well have, for Thompson sampling: shape (n, n_dims), from the Cholesky factor."""
+    """Draw weights from a preference, for Thompson sampling: shape (n, n_dims), by the Cholesky factor."""
     factor = linalg.cholesky(taste.covariance)
     return taste.mean + rng.standard_normal((n, taste.n_dims)) @ factor.T
 
@@ -137,10 +138,10 @@ def pack_covariance(covariance: Reals) -> bytes:
 
 
 def unpack_covariance(content: bytes, n_dims: int) -> NDArray[np.float64]:
-    """The matrix that ``pack_covariance`` stored, float64, symmetric and positive definite.
+    """Return the matrix that ``pack_covariance`` stored, float64, symmetric and positive definite.
 
-    Rounding to float32 can leave a nearly singular matrix slightly indefinite; then its diagonal is raised by the
-    smallest amount that mends it.
+    Rounding to float32 can make a nearly singular matrix slightly indefinite; then its diagonal is raised by the
+    smallest sufficient amount.
 
     Raises:
         ValueError: If the content does not hold n_dims * (n_dims + 1) / 2 finite numbers.
@@ -162,7 +163,8 @@ def unpack_covariance(content: bytes, n_dims: int) -> NDArray[np.float64]:
 def modes_of_many(
     buyers: Sequence[ChoiceSets], prior: Prior, start: NDArray[np.float64], config: NewtonConfig
 ) -> Iterator[tuple[NDArray[np.intp], logit.Modes]]:
-    """Modes batch by batch, with the positions of the buyers in it; buyers without a weighty event are left out."""
+    """Yield modes batch by batch, with the positions of the buyers in it; buyers without a weighty event are left
+    out."""
     informative = [row for row, sets in enumerate(buyers) if sets.weights.any()]
     precision = linalg.inverse(prior.covariance)
     for positions, batch in logit.batches([buyers[row] for row in informative]):

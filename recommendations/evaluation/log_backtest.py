@@ -374,7 +374,7 @@ def usual_notes(case: HeldOut, parameters: LogParameters) -> list[str]:
     notes = [
         "Asked for and listed are cars that were for sale at the moment and that the buyer had not acted on before.",
         "Buyers find what they are shown, so lists are judged by what the site showed then; pairs won are not.",
-        "A household counts as one taste here. Nothing of a placement (caps, diversity, exploration) is applied.",
+        "Each buyer has one interest here. Nothing of a placement (caps, diversity, exploration) is applied.",
     ]
     if len(case) == parameters.max_buyers:
         notes.append(f"At most {parameters.max_buyers:,} buyers were asked about, drawn at random.")

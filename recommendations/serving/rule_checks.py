@@ -40,7 +40,7 @@ def refuse_boosts(value: Any) -> None:
 def refuse_filters(value: Any) -> None:
     """Raise ValidationError unless every filter is known and has a value of its kind.
 
-    An unknown filter would be ignored in silence, and the list would show what it should not.
+    Serving would ignore an unknown filter, and the list would show cars that it should not.
     """
     if not isinstance(value, dict):
         raise ValidationError('Write filters by name, like {"fuels": ["electric"], "max_price": 20000}.')
