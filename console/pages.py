@@ -177,6 +177,11 @@ class ConsoleAdmin(ModelAdmin):
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return forgiving(super().formfield_for_manytomany(db_field, request, **kwargs))
 
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """A form that is sent as it was opened writes nothing: no time of change moves, and no work is handed out."""
+        if form.changed_data or not change:
+            super().save_model(request, obj, form, change)
+
     # --- What was changed goes into the audit log -------------------------------------------------------------------
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         """Called once a form was saved and before it is logged: the one point that knows both sides."""

@@ -139,7 +139,7 @@ def refresh_feed_task() -> None:
     refresh_fit()
 
 
-@shared_task(name=REQUESTED_TASK, ignore_result=True, **SHORT)
+@shared_task(name=REQUESTED_TASK, ignore_result=True, runs_by_schedule=False, **SHORT)
 def refresh_feed_when_asked_task() -> None:
     """Learn from likes and dislikes that just came; at most a fortieth of the time."""
     taken_up(REQUESTED_TASK)

@@ -93,10 +93,16 @@ class PeriodicTaskForm(BasePeriodicTaskForm):
 
 
 def tasks_to_choose_from(current: str) -> list[tuple[str, str]]:
-    """Tasks of ours that may run by themselves, since they need to be given nothing; and the one of the schedule."""
-    names = {name for name in current_app.tasks if known_task(name) and not call_problem(name, PeriodicTask())}
+    """Tasks of ours that may run by a schedule, and the one that this schedule has."""
+    names = {name for name in current_app.tasks if may_be_scheduled(name)}
     by_sentence = sorted((sentence_of(name), name) for name in names | {current or ""} if name)
     return [("", ""), *((name, sentence) for sentence, name in by_sentence)]
+
+
+def may_be_scheduled(name: str) -> bool:
+    """Whether a task of ours needs to be given nothing, and is not one that only other work of the site asks for."""
+    task = known_task(name)
+    return task is not None and getattr(task, "runs_by_schedule", True) and not call_problem(name, PeriodicTask())
 
 
 def call_problem(name: str, schedule: PeriodicTask) -> str:
