@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -44,6 +44,13 @@ REFUSED_STEPS: Mapping[str, Promise] = {
     "withdrawn": gettext_lazy("A listing that is %(status)s cannot be withdrawn."),
     "relisted": gettext_lazy("A listing that is %(status)s cannot be relisted."),
 }
+STATUSES_BEFORE: Mapping[str, tuple[Status, ...]] = {  # from which each step leads on
+    "published": (Status.DRAFT,),
+    "reserved": (Status.LIVE,),
+    "marked as sold": (Status.LIVE, Status.RESERVED, Status.WITHDRAWN, Status.EXPIRED),
+    "withdrawn": (Status.DRAFT, Status.LIVE, Status.RESERVED),
+    "relisted": (Status.RESERVED, Status.SOLD, Status.WITHDRAWN, Status.EXPIRED),
+}
 MISSING_FOR_SALE: Mapping[tuple[str, ...], Promise] = {
     ("make or title",): gettext_lazy("The listing cannot go on sale without make or title."),
     ("price",): gettext_lazy("The listing cannot go on sale without price."),
@@ -53,23 +60,22 @@ MISSING_FOR_SALE: Mapping[tuple[str, ...], Promise] = {
 
 def publish_listing(*, listing: Listing) -> Listing:
     """Put a draft on sale. Raises ListingNotReady without a make or title, or without a price."""
-    return _move(listing, "published", to=Status.LIVE, since=(Status.DRAFT,))
+    return _move(listing, "published", to=Status.LIVE)
 
 
 def reserve_listing(*, listing: Listing) -> Listing:
     """Hold a live listing for a buyer: it leaves every list, and ``relist_listing`` brings it back."""
-    return _move(listing, "reserved", to=Status.RESERVED, since=(Status.LIVE,))
+    return _move(listing, "reserved", to=Status.RESERVED)
 
 
 def mark_sold(*, listing: Listing) -> Listing:
     """The car is sold, here or elsewhere: also one that was withdrawn or has expired."""
-    since = (Status.LIVE, Status.RESERVED, Status.WITHDRAWN, Status.EXPIRED)
-    return _move(listing, "marked as sold", to=Status.SOLD, since=since)
+    return _move(listing, "marked as sold", to=Status.SOLD)
 
 
 def withdraw_listing(*, listing: Listing) -> Listing:
     """Take a listing off the market without a sale."""
-    return _move(listing, "withdrawn", to=Status.WITHDRAWN, since=(Status.DRAFT, Status.LIVE, Status.RESERVED))
+    return _move(listing, "withdrawn", to=Status.WITHDRAWN)
 
 
 def relist_listing(*, listing: Listing) -> Listing:
@@ -78,8 +84,7 @@ def relist_listing(*, listing: Listing) -> Listing:
     What was withdrawn or has expired is news when it comes back. A sale that is taken back is not: like a reservation
     that falls through, the listing has the publication time that it had.
     """
-    since = (Status.RESERVED, Status.SOLD, Status.WITHDRAWN, Status.EXPIRED)
-    return _move(listing, "relisted", to=Status.LIVE, since=since)
+    return _move(listing, "relisted", to=Status.LIVE)
 
 
 @dataclass(frozen=True)
@@ -131,10 +136,10 @@ def complete_set(
 
 
 @transaction.atomic
-def _move(listing: Listing, step: str, *, to: Status, since: Sequence[Status]) -> Listing:
+def _move(listing: Listing, step: str, *, to: Status) -> Listing:
     """One step of status, decided on the locked row: of two people who act at once the second is refused."""
     stored = Listing.objects.select_for_update().only("status", "price", "make_id", "title").get(pk=listing.pk)
-    if stored.status not in since:
+    if stored.status not in STATUSES_BEFORE[step]:
         raise step_refused(stored.status, step)
     if to == Status.LIVE and (missing := _missing_for_sale(stored)):
         raise ListingNotReady(str(MISSING_FOR_SALE[tuple(missing)]), missing)

@@ -141,6 +141,11 @@ class UploadedFileAdmin(ReadOnlyAdmin):
     search_fields = ["name__icontains"]
     search_help_text = "Words of the file's name"
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Who may not import is shown no way to."""
+        columns = super().get_list_display(request)
+        return columns if request.user.has_perm("catalog.add_importrun") else [*columns[:-1]]
+
     @display(description="Size", ordering="n_bytes")
     def size(self, upload: UploadedFile) -> str:
         return f"{upload.n_bytes / 1024:,.0f} kB"

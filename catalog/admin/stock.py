@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -37,7 +38,15 @@ from catalog.export import HEADINGS, exported_rows
 from catalog.models import CarModel, Listing, ListingChange, ListingNews, Make, PriceChange, Seller, SellerKey
 from catalog.quality import copies_among
 from catalog.querysets import ListingQuerySet
-from catalog.services import change_price, mark_sold, publish_listing, relist_listing, reserve_listing, withdraw_listing
+from catalog.services import (
+    STATUSES_BEFORE,
+    change_price,
+    mark_sold,
+    publish_listing,
+    relist_listing,
+    reserve_listing,
+    withdraw_listing,
+)
 from catalog.text_search import beginnings_query, storable
 from catalog.units import distance, money
 from console.actions import ROWS_PER_ACTION, change_each
@@ -171,35 +180,53 @@ class SellerAdmin(ConsoleAdmin):
 
 
 # --- Listings --------------------------------------------------------------------------------------------------------
-STATUS_CHANGES: dict[str, tuple[str, str, Callable[..., object]]] = {  # name -> label, participle, service
-    "publish": ("Publish", "published", publish_listing),
-    "reserve": ("Reserve", "reserved", reserve_listing),
-    "sell": ("Mark as sold", "marked as sold", mark_sold),
-    "withdraw": ("Withdraw", "withdrawn", withdraw_listing),
-    "relist": ("Put back on sale", "put back on sale", relist_listing),
+@dataclass(frozen=True)
+class StatusChange:
+    """A change of a listing's status: as a button, as what was done, and by which service and step of it."""
+
+    label: str
+    done: str
+    service: Callable[..., object]
+    step: str
+
+
+STATUS_CHANGES = {
+    "sell": StatusChange("Mark as sold", "marked as sold", mark_sold, "marked as sold"),
+    "reserve": StatusChange("Reserve", "reserved", reserve_listing, "reserved"),
+    "withdraw": StatusChange("Withdraw", "withdrawn", withdraw_listing, "withdrawn"),
+    "publish": StatusChange("Publish", "published", publish_listing, "published"),
+    "relist": StatusChange("Put back on sale", "put back on sale", relist_listing, "relisted"),
 }
 
 
 def status_action(name: str) -> Callable[..., None]:
     """The list action that changes the status of each selected listing through its service."""
-    label, done, service = STATUS_CHANGES[name]
+    change = STATUS_CHANGES[name]
 
-    @admin.action(description=label, permissions=["change"])
+    @admin.action(description=change.label, permissions=["change"])
     def change_status(model_admin: Any, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
         change_each(
-            model_admin, request, queryset, lambda row: service(listing=row), done=done, refusals=CatalogRefusal
-        )
+            model_admin, request, queryset, lambda row: change.service(listing=row), done=change.done,
+            refusals=CatalogRefusal,
+        )  # fmt: skip
 
     change_status.__name__ = name
     return change_status
 
 
 class StatusForm(BaseDialogForm):
-    change = forms.ChoiceField(
-        label="What happened to the car?",
-        choices=[(name, label) for name, (label, _, _) in STATUS_CHANGES.items()],
-        widget=UnfoldAdminSelectWidget,
-    )
+    """Offers what can happen to a car of its status; what is sent all the same is refused in words by its service."""
+
+    change = forms.ChoiceField(label="What happened to the car?", widget=UnfoldAdminSelectWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        status = None if self.is_bound else Listing.objects.filter(pk=self.object_id).values_list("status").first()
+        self.fields["change"].choices = [
+            (name, change.label)
+            for name, change in STATUS_CHANGES.items()
+            if status is None or status[0] in STATUSES_BEFORE[change.step]
+        ]
 
 
 class PriceChangeInline(ReadOnlyInline):
@@ -341,9 +368,11 @@ class ListingAdmin(ConsoleAdmin):
         dialog=dialog("Change status", "Buyers see the change at once.", "Change", StatusForm),
     )
     def change_status(self, request: HttpRequest, form: StatusForm, object_id: str) -> HttpResponse:
-        _, done, service = STATUS_CHANGES[form.cleaned_data["change"]]
+        change = STATUS_CHANGES[form.cleaned_data["change"]]
         rows = Listing.objects.filter(pk=object_id)
-        change_each(self, request, rows, lambda row: service(listing=row), done=done, refusals=CatalogRefusal)
+        change_each(
+            self, request, rows, lambda row: change.service(listing=row), done=change.done, refusals=CatalogRefusal
+        )
         return go_to(reverse("admin:catalog_listing_change", args=[object_id]))
 
     @admin.action(description="Keep one of each car", permissions=["change"])

@@ -1,5 +1,6 @@
 """Moderation in the admin: searching the stock, moving listings on, and keeping the price history."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
+from catalog.admin.stock import STATUS_CHANGES
 from catalog.models import ImportProblem, ImportRun, Listing, PriceChange, SellerKey
 from console import actions
 from tests.factories import CarModelFactory, ListingFactory, MakeFactory, PriceChangeFactory, SellerFactory, UserFactory
@@ -163,6 +165,20 @@ def test_the_status_changes_on_the_listing_page_too_but_never_by_a_mere_link(ope
     assert response.headers["HX-Redirect"] == reverse("admin:catalog_listing_change", args=[listing.pk])
     listing.refresh_from_db()
     assert listing.status == "reserved"
+
+
+@pytest.mark.parametrize("status", Listing.Status.values)
+def test_the_listing_page_offers_what_can_happen_to_a_car_of_its_status_and_nothing_else(operator: Client, status: str):
+    ended_at = timezone.now() if status in ("sold", "withdrawn", "expired") else None
+    listing = ListingFactory(status=status, ended_at=ended_at)
+    page = reverse("admin:catalog_listing_change_status", args=[listing.pk])
+    offered = set(re.findall(r'<option value="(\w+)"', operator.get(page).text))
+    assert offered
+    for name in STATUS_CHANGES:
+        Listing.objects.filter(pk=listing.pk).update(status=status, ended_at=ended_at)
+        operator.post(page, {"_form_submitted": "on", "change": name})
+        listing.refresh_from_db()
+        assert (listing.status != status) is (name in offered), name
 
 
 def test_a_viewer_cannot_change_the_status_on_the_listing_page(viewer: Client):
