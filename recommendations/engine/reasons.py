@@ -72,7 +72,9 @@ def reason_for(
             currency, tags and the columns of ``catalog.attributes`` as stored. Also ``days_on_sale``, ``price_drop``
             (an amount), ``is_below_market`` (whether the price lies below the range of such cars), ``distance_km``,
             ``has_history`` (whether the buyer looked at any car; left out, it is taken for true), ``budget`` (the most
-            that the buyer said or searched for, where this car costs no more), and ``evidence``: field -> what the
+            that the buyer said or searched for, where this car costs no more), ``is_wished`` (whether it satisfies
+            anything that the buyer asked for; None where they asked for nothing), ``is_saved`` (whether one of their
+            saved searches finds it), and ``evidence``: field -> what the
             buyer did with cars of the same value (a kind of reason, such as ``opened``). To a known buyer only fields
             with evidence are named.
         of_the_source: What the way it was found says about it; None where that says nothing.
@@ -134,7 +136,21 @@ def _of_the_buyer(points: Sequence[str], facts: Facts) -> Reason:
             return Reason(Kind.WITHIN_BUDGET, budget=budget)
         if done := _evidence(facts).get(point):
             return Reason(Kind(done), point, _value(point, facts))
-    return Reason(Kind.MATCH)
+    return _of_the_wishes(facts)
+
+
+def _of_the_wishes(facts: Facts) -> Reason:
+    """What is said where no field stands out: an answer that the car satisfies, however little it adds to the score.
+
+    A car that satisfies nothing of what was asked for is no match, for a buyer who did nothing else.
+    """
+    for name, done in _evidence(facts).items():
+        if done == Kind.SET and _value(name, facts):
+            return Reason(Kind.SET, name, _value(name, facts))
+    if facts.get("is_saved"):
+        return Reason(Kind.SAVED_SEARCH)
+    is_match = facts.get("is_wished") is not False or facts.get("has_history") is not False
+    return Reason(Kind.MATCH if is_match else Kind.USUAL)
 
 
 def _of_the_car(points: Sequence[str], facts: Facts, is_personal: bool) -> Reason:
@@ -143,6 +159,8 @@ def _of_the_car(points: Sequence[str], facts: Facts, is_personal: bool) -> Reaso
         return Reason(Kind.LIKES_TAGS if is_personal else Kind.MANY_LIKE_TAGS, tags=tags)
     if is_personal:
         return _of_the_buyer(points, facts)
+    if facts.get("is_saved"):
+        return Reason(Kind.SAVED_SEARCH)
     for point in points:
         if point in CATEGORIES:
             return Reason(Kind.MANY_LOOK_FOR, point, _value(point, facts))

@@ -12,8 +12,10 @@ from catalog.attributes import CATEGORIES
 from catalog.currencies import exchange_rates
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from catalog.row_filters import left_to_sql, satisfies
 from recommendations.buyers.context import BuyerContext
-from recommendations.buyers.state import EVENTS_READ
+from recommendations.buyers.state import EVENTS_READ, SEARCHES_READ
+from recommendations.models import SavedSearch
 
 LIKED = ("like", "favourite")
 FIELDS = {  # field of a reason -> how its value is read off a row of the catalogue
@@ -24,6 +26,7 @@ FIELDS = {  # field of a reason -> how its value is read off a row of the catalo
 }
 ASKED = {  # field of a reason -> what a search or the questionnaire calls it
     "make": "makes",
+    "model": "models",  # by its slug, where what was opened is known by its key
     **{category.name: category.filter for category in CATEGORIES},
     "seller": "seller_kinds",
 }
@@ -37,17 +40,32 @@ class BuyerEvidence:
     """Attributes:
     values: What the buyer did with cars of a value of a field: a word of ``STRENGTH``.
     budget: The most that the buyer said they would pay, or last searched for, in the market's currency.
+    wishes: What they asked for and have not contradicted, each by itself; of other buyers nothing.
+    saved: Their newest saved searches, as far as a row alone shows whether they find it.
     """
 
     values: Values = field(default_factory=dict)
     budget: float | None = None
+    wishes: tuple[ListingFilters, ...] = ()
+    saved: tuple[ListingFilters, ...] = ()
 
     def about(self, listing: Listing) -> dict[str, str]:
         """Fields of a listing whose very value the buyer dealt with or asked for, and how."""
         values = {name: value_of(listing, name) for name in FIELDS}
-        return {
+        found = {
             name: self.values[name, value] for name, value in values.items() if value and (name, value) in self.values
         }
+        asked = self.values.get(("model", listing.car_model.slug)) if listing.car_model else None
+        if asked and ("model" not in found or is_stronger(asked, found["model"])):
+            found["model"] = asked
+        return found
+
+    def is_wished(self, listing: Listing) -> bool | None:
+        """Whether a listing satisfies anything that was asked for; None where nothing was."""
+        return any(satisfies(listing, wish) for wish in self.wishes) if self.wishes else None
+
+    def is_saved(self, listing: Listing) -> bool:
+        return any(satisfies(listing, search) for search in self.saved)
 
     def budget_for(self, listing: Listing) -> float | None:
         """The buyer's budget in the listing's currency, where the listing lies within it; else None."""
@@ -77,9 +95,12 @@ def evidence_of(buyer_context: BuyerContext) -> BuyerEvidence:
 
 
 def _found(buyer_context: BuyerContext) -> BuyerEvidence:
-    buyer = buyer_context.buyer
-    if buyer is None or not buyer_context.is_personal:
+    buyer, wishes = buyer_context.buyer, tuple(wish.filters for wish in buyer_context.wishes)
+    if buyer is None:
         return NO_EVIDENCE
+    saved = saved_searches_of(buyer_context) if wishes else ()
+    if not buyer_context.is_personal:
+        return BuyerEvidence(wishes=wishes, saved=saved)
     values: Values = {}
     answers = ListingFilters.from_query(buyer.questionnaire).as_query()
     budget = answers.get("max_price")
@@ -93,7 +114,18 @@ def _found(buyer_context: BuyerContext) -> BuyerEvidence:
         if done := "contacted" if is_contact else "liked" if slug in LIKED else "opened" if slug == "view" else "":
             for name, value in zip(FIELDS, row, strict=True):
                 note(values, name, value, done)
-    return BuyerEvidence(values, budget)
+    return BuyerEvidence(values, budget, wishes, saved)
+
+
+def saved_searches_of(buyer_context: BuyerContext) -> tuple[ListingFilters, ...]:
+    """The newest saved searches that ask for something, but those with words or circles, which a row cannot judge."""
+    if buyer_context.read is None:
+        stored = list(SavedSearch.objects.filter(buyer=buyer_context.buyer).values_list("query", flat=True))
+    else:
+        stored = list(buyer_context.read.searches)
+    searches = [ListingFilters.from_query(query) for query in stored[:SEARCHES_READ]]
+    nothing = ListingFilters()
+    return tuple(search for search in searches if search != nothing and left_to_sql(search) == nothing)
 
 
 def newest_events(buyer: Buyer) -> Iterable[tuple[Any, ...]]:
@@ -112,8 +144,12 @@ def note_asked(values: Values, query: Mapping[str, Any], done: str) -> None:
 def note(values: Values, name: str, value: Any, done: str) -> None:
     """Remember what was done with a value, unless something stronger was."""
     known = values.get((name, value))
-    if value and (known is None or STRENGTH.index(done) > STRENGTH.index(known)):
+    if value and (known is None or is_stronger(done, known)):
         values[name, value] = done
+
+
+def is_stronger(done: str, known: str) -> bool:
+    return STRENGTH.index(done) > STRENGTH.index(known)
 
 
 def value_of(listing: Listing, name: str) -> Any:

@@ -117,6 +117,8 @@ def facts_of(listing: Listing, scorer: Scorer | None = None, evidence: BuyerEvid
         "days_on_sale": days_on_sale(listing),
         "evidence": evidence.about(listing),
         "budget": evidence.budget_for(listing),
+        "is_wished": evidence.is_wished(listing),
+        "is_saved": evidence.is_saved(listing),
         "has_history": bool(scorer and len(scorer.buyer_context.history[0])),
         "price_drop": price_drop_of(listing, scorer),
         "distance_km": distance_to(listing, scorer),

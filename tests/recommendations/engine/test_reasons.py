@@ -42,6 +42,21 @@ def test_a_reason_holds_what_is_said_without_words(terms, said):
     assert reason(terms, car=KNOWN) == said
 
 
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({}, Reason(Kind.MATCH)),
+        ({"evidence": {"body": "opened", "fuel": "set"}, "is_saved": True}, Reason(Kind.SET, "fuel", "diesel")),
+        ({"is_saved": True, "budget": 12_500.0}, Reason(Kind.SAVED_SEARCH)),
+        ({"is_wished": True, "has_history": False}, Reason(Kind.MATCH)),
+        ({"is_wished": False, "has_history": True}, Reason(Kind.MATCH)),
+        ({"is_wished": False, "has_history": False}, Reason(Kind.USUAL)),
+    ],
+)
+def test_where_no_field_stands_out_what_was_asked_for_does(known, said):
+    assert reason({}, car=CAR | known) == said
+
+
 def test_less_bad_than_average_is_still_not_a_reason():
     assert strong_points({"price": -0.5, "body": 0.2}, {"price": -2.0}, CAR, {}) == ["body"]
 

@@ -5,23 +5,24 @@ import re
 import numpy as np
 import pytest
 
+from catalog.filters import ListingFilters
 from catalog.models import Listing
+from catalog.row_filters import satisfies
+from recommendations.buyers.wishes import fields_of
 from recommendations.events.recording import Event, record_interactions
 from recommendations.listings.market_prices import market_prices_of
-from recommendations.models import EventKind
+from recommendations.models import EventKind, SavedSearch
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import BuyerFactory
 
 pytestmark = pytest.mark.django_db
 
 FREE = {  # reasons that claim nothing of the buyer's log but what each known buyer has
-    "A good match overall for what you look for",
     "Something a little different from what you have seen",
     "The kind of car many buyers look for",
     "Something different",
     "Its price has just fallen",
     "Popular with buyers right now",
-    "Matches one of your saved searches",
     "Promoted by its seller",
 }
 DONE = {"opened": {"view"}, "liked": {"like", "favourite"}, "contacted sellers of": {"contact", "call", "message"}}
@@ -66,6 +67,8 @@ def budgets_of(buyer) -> set[float]:
 def is_true(reason: str, buyer, listing: Listing) -> bool:
     """Whether the catalogue and the log hold what a reason claims."""
     head, *asides = reason.removesuffix(".").split(", ")
+    if head in OF_WISHES:
+        return OF_WISHES[head](buyer, listing)
     if asides and asides[0].startswith("as you"):
         head, asides = f"{head}, {asides[0]}", asides[1:]
     is_good = market_prices_of([listing])[0]
@@ -82,9 +85,34 @@ def is_true(reason: str, buyer, listing: Listing) -> bool:
         return True
     if head.startswith("Priced below"):
         return is_good is not None and is_good.label == "good"
-    if head.startswith("Buyers of what you looked at"):
-        return buyer.interactions.filter(listing__isnull=False).exists()
     return claims_of_buyer(head, buyer, listing)
+
+
+def has_looked(buyer) -> bool:
+    return bool(buyer.interactions.filter(listing__isnull=False).exists())
+
+
+def asked_of(buyer) -> list[ListingFilters]:
+    """Each condition by itself that the buyer stated: in answers, searches, and saved searches."""
+    searched = [event.query for event in buyer.interactions.all() if event.query]
+    saved = SavedSearch.objects.filter(buyer=buyer).values_list("query", flat=True)
+    return [part for query in (buyer.questionnaire, *searched, *saved) for _, part in fields_of(query)]
+
+
+def is_match(buyer, listing: Listing) -> bool:
+    return has_looked(buyer) or not asked_of(buyer) or any(satisfies(listing, one) for one in asked_of(buyer))
+
+
+def is_saved(buyer, listing: Listing) -> bool:
+    saved = SavedSearch.objects.filter(buyer=buyer).values_list("query", flat=True)
+    return any(satisfies(listing, ListingFilters.from_query(query)) for query in saved)
+
+
+OF_WISHES = {
+    "A good match overall for what you look for": is_match,
+    "Matches one of your saved searches": is_saved,
+    "Buyers of what you looked at also look at cars like this": lambda buyer, _: has_looked(buyer),
+}
 
 
 def claims_of_buyer(head: str, buyer, listing: Listing) -> bool:
@@ -106,7 +134,10 @@ def claims_of_buyer(head: str, buyer, listing: Listing) -> bool:
         name, done, wished = found.groups()
         if wished:
             queries = asked if wished == "searched for" else [buyer.questionnaire]
-            return any(listing.make.slug in query.get("makes", []) for query in queries)
+            return any(
+                listing.make.slug in query.get("makes", []) or listing.car_model.slug in query.get("models", [])
+                for query in queries
+            )
         done = "contacted sellers of" if done == "contacted the seller of" else done
         is_model = name != listing.make.name
         return any(
@@ -144,3 +175,38 @@ def test_each_reason_holds_against_the_log_and_no_list_names_two_budgets(market)
         numbers = {number for item in answer.items for number in re.findall(r"£[\d,]+", item.reason)}
         assert len(numbers) <= 1
     assert len(kinds) >= 4, kinds  # the test met more than the sentence that claims nothing
+
+
+ALL_PARTS = {"makes": ["skoda"], "max_price": 15_000.0}
+
+
+def reasons_for(buyer) -> list[tuple[str, Listing]]:
+    return [(item.reason, item.listing) for item in recommend(ListRequest(buyer=buyer, k=20)).items]
+
+
+def test_a_saved_search_is_named_to_a_buyer_of_whom_nothing_else_is_known_and_only_of_what_it_finds(market):
+    """They read that many buyers look for such cars, of cars that were in the list for their own search."""
+    buyer = BuyerFactory(external=True)
+    SavedSearch.objects.create(buyer=buyer, query=ALL_PARTS)
+    reasons = reasons_for(buyer)
+    named = [listing for reason, listing in reasons if reason.startswith("Matches one of your saved searches")]
+    assert named
+    assert all(is_true(reason, buyer, listing) for reason, listing in reasons if "saved" in reason)
+    usual = [listing for reason, listing in reasons if "any buyers look" in reason]
+    assert not any(satisfies(listing, ListingFilters.from_query(ALL_PARTS)) for listing in usual)
+
+
+def test_no_car_is_a_match_for_one_who_asked_for_what_is_not_for_sale_and_did_nothing_else(market):
+    buyer = BuyerFactory(external=True, questionnaire={"fuels": ["hydrogen"]})
+    reasons = [reason for reason, _ in reasons_for(buyer)]
+    assert reasons
+    assert not [reason for reason in reasons if "match" in reason]
+
+
+def test_a_model_that_was_asked_for_is_named(market):
+    model = Listing.objects.available().filter(make__slug="skoda").first().car_model
+    buyer = BuyerFactory(external=True, questionnaire={"models": [model.slug]})
+    reasons = reasons_for(buyer)
+    named = [listing for reason, listing in reasons if reason.startswith((f"A {model}, as you", f"An {model}, as you"))]
+    assert named
+    assert {listing.car_model_id for listing in named} == {model.pk}
