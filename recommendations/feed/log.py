@@ -63,10 +63,12 @@ MAKE_BUYER = """
     ), buyer AS (SELECT id FROM known UNION ALL SELECT id FROM made)
 """
 
+# Both statements select their arrays, so that the planner cannot count the elements. Where it could, it preferred a
+# plan for the few events of one request to the stored plan, and planned each time, which took longer than to run it.
 SERVE = f"""
     WITH {MAKE_BUYER}, live AS MATERIALIZED (
         SELECT c.listing_id, c.source, c.score, c.place
-        FROM unnest(%(listing_ids)s::bigint[], %(sources)s::text[], %(scores)s::float8[])
+        FROM unnest((SELECT %(listing_ids)s::bigint[]), (SELECT %(sources)s::text[]), (SELECT %(scores)s::float8[]))
             WITH ORDINALITY AS c (listing_id, source, score, place)
         JOIN catalog_listing l ON l.id = c.listing_id AND l.status = 'live'
         ORDER BY c.place LIMIT %(length)s::int
@@ -79,15 +81,19 @@ SERVE = f"""
     RETURNING listing_ids, sources
 """  # noqa: S608 (put together from constants)
 
+# Whether an id was used before is looked up in the table of keys, which is one table for all months.
 RECORD = f"""
     WITH {MAKE_BUYER}
     INSERT INTO recommendations_interaction (event_id, buyer_id, kind_id, listing_id, occurred_at, received_at)
     SELECT
         actions.event_id, buyer.id, actions.kind, actions.listing_id,
         to_timestamp(%(occurred_at)s::float8), clock_timestamp()
-    FROM buyer, unnest(%(event_ids)s::text[], %(kinds)s::text[], %(listing_ids)s::bigint[])
+    FROM buyer, unnest((SELECT %(event_ids)s::text[]), (SELECT %(kinds)s::text[]), (SELECT %(listing_ids)s::bigint[]))
         AS actions (event_id, kind, listing_id)
     WHERE NOT EXISTS (
+        SELECT FROM recommendations_eventkey AS noted
+        WHERE noted.key = recommendations_key_of_event('recommendations_interaction', '', actions.event_id)
+    ) OR NOT EXISTS (  -- a key may outlive its event
         SELECT FROM recommendations_interaction AS earlier
         WHERE earlier.event_id = actions.event_id AND earlier.sender = ''
     )
