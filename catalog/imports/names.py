@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
+from catalog.imports.other_scripts import in_latin, is_cyrillic, sound_of
 from catalog.imports.vocabulary import BARE_LETTERS, PLAIN_WORDS, bare
 
 MAKES_FILE = Path(__file__).parent / "data" / "makes.csv"
@@ -67,15 +68,26 @@ class KnownMake:
 
         "" where they name none.
         """
-        slug = slug_of(" ".join(words))
+        text = " ".join(words)
+        if is_cyrillic(text):
+            return self.by_sound.get(sound_of(text), "")
+        slug = slug_of(text)
         if slug in self.models:
             return slug
         return self.compact.get(slug.replace("-", "")) or self.reordered.get(_in_order(slug), "")
 
+    @cached_property
+    def by_sound(self) -> dict[str, str]:
+        """The slugs of models by how they sound, where that is one model's alone."""
+        slugs: dict[str, list[str]] = {}
+        for slug in self.models:
+            slugs.setdefault(sound_of(slug), []).append(slug)
+        return {sound: found[0] for sound, found in slugs.items() if sound and len(found) == 1}
+
     def series_of(self, words: list[str]) -> str:
         """Return the slug of the series of an engine or a foreign name: ``328i``, ``Classe A``; "" where there is
         none."""
-        slug = slug_of(" ".join(words))
+        slug = slug_of(in_latin(" ".join(words)) if is_cyrillic(" ".join(words)) else " ".join(words))
         for pattern, model in self.series:
             if match := pattern.fullmatch(slug):
                 named = slug_of(model.replace("{1}", match[1]))

@@ -50,6 +50,12 @@ KINDS = {  # text of the file -> fields of its first row; a list of fields: of i
     "a Portuguese month": (
         "id;Marca;Modelo;Ano;Mês;Preço\n1;Renault;Clio;2017;9;8001\n", {"first_registration": 201709},
     ),
+    "models in Cyrillic": (
+        "id;Марка;Модель;Цена\n1;Лада;Гранта;8001\n2;Шкода;Октавия;8002\n3;Тойота;Камри;8003\n4;BMW;5 серии;8004\n"
+        "5;Мерседес-Бенц;Е-класс;8005\n6;Лада;Веста SW Cross;8006\n7;Ниссан;Кашкай 2.0;8007\n8;Лада;Неведома;8008\n",
+        [{"model": "Granta"}, {"model": "Octavia"}, {"model": "Camry"}, {"model": "5 Series"}, {"model": "E-Class"},
+         {"model": "Vesta"}, {"model": "Qashqai"}, {"model": "Неведома"}],
+    ),
     "the sum of a stock list": ("Stock,Make,Model,Price\n1,Ford,Focus,8995\nTotal,,,8995\n", [{"price": 8995}]),
     "a sum under model": ("Nr;Marke;Modell;Preis\n1;Ford;Focus;8995\n;;Gesamt;8995\n", [{"price": 8995}]),
     "parts and requests by title": (
