@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from catalog.imports.cells import fuel_beside_engine, power_beside_engine, read_damage_in_words, read_word
+from catalog.imports.cells import (
+    fuel_beside_engine,
+    power_beside_engine,
+    read_damage_in_words,
+    read_word,
+    seller_beside_kind,
+)
 from catalog.imports.colours import colour_of, manufacturer_colour_of
 from catalog.imports.column_readers import ColumnReaders, Read, remembering
 from catalog.imports.headings import Column, says_condition, says_registration, split_words
@@ -35,6 +41,8 @@ class BesideReader:
         )  # fmt: skip
         self._with_month = [column for column in by_field.get("year", ()) if says_registration(column.heading)]
         self._month_in_year = remembering(column_readers.read_month)
+        self._with_seller = [] if "seller_name" in by_field else list(by_field.get("seller_kind", ()))
+        self._seller = remembering(seller_beside_kind)
         self._vat, self._colours = VatReader(by_field, readers), ColourReader(by_field)
 
     def read(self, cells: Sequence[str], values: dict[str, Any]) -> None:
@@ -42,6 +50,9 @@ class BesideReader:
         self._read_beside_engine(cells, values)
         self._read_beside_condition(cells, values)
         self._read_month(cells, values)
+        for column in self._with_seller:
+            if column.index < len(cells) and (name := self._seller(cells[column.index])[0]):
+                values.setdefault("seller_name", name)
         self._vat.read(cells, values)
         self._colours.read(cells, values)
 

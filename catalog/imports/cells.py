@@ -19,11 +19,13 @@ from catalog.imports.numbers import Unreadable, has_fraction, numbers_in, read_p
 from catalog.imports.texts import clean_text, read_line, read_text
 from catalog.imports.vocabulary import (
     OTHER_WORDS,
+    SELLER_KIND,
     STATUS,
     VOCABULARIES,
     WANTED_WORDS,
     bare,
     damage_of,
+    field_of_word,
     is_missing,
     phrases_of,
     status_of,
@@ -64,6 +66,25 @@ def read_drive(unit: str, text: str) -> str | None:
     return read_word("drive", text)
 
 
+_GAS_IN = {"SEK": "cng", "NOK": "cng", "DKK": "cng", "EUR": "", "CHF": "", "PLN": "", "CZK": ""}
+
+
+def read_fuel(currency: str, text: str) -> str | None:
+    """Gas is petrol in North America; elsewhere it is one that burns as a gas, in the north of Europe CNG."""
+    if bare(text) == "gas" and currency in _GAS_IN:
+        if not _GAS_IN[currency]:
+            raise Unreadable("a gas, and not said which")
+        return _GAS_IN[currency]
+    return read_word("fuel", text)
+
+
+def read_owner_count(unit: str, text: str) -> int | None:
+    """``unit`` is "first" for a column that says yes or no to the car's having had one owner."""
+    if unit and bare(text) in phrases_of("yes") | phrases_of("no"):
+        return 1 if bare(text) in phrases_of("yes") else None
+    return quantities.read_owner_count(text)
+
+
 def read_condition(unit: str, text: str) -> str | None:
     """Read the condition. ``unit`` is the condition that a yes/no column is about."""
     if unit and bare(text) in phrases_of("yes") | phrases_of("no"):
@@ -86,9 +107,14 @@ def read_word(field: str, text: str) -> str | None:
         value = vocabulary.read(apart)  # "EstateCar"
     if value is None and bare(text).replace(" ", "-") in OTHER_WORDS:
         return None
-    if value is None:
+    if value is None or _names_another_field(field, text):
         raise Unreadable(f"not a known {field.replace('_', ' ')}")
     return value
+
+
+def _names_another_field(field: str, text: str) -> bool:
+    """``all-wheel-auto`` under "transmission" names a drive, though there is a gearbox in its words."""
+    return field_of_word(text) not in (None, field) and VOCABULARIES[field].exact(text) is None
 
 
 def read_status(text: str) -> str:
@@ -344,6 +370,14 @@ def fuel_beside_engine(text: str) -> str | None:
     return VOCABULARIES["fuel"].read(text)
 
 
+def seller_beside_kind(text: str) -> str:
+    """``Garage des Alpes`` under "seller", where others say only that they are dealers; '' where it is such a word."""
+    words = bare(text).split()
+    kinds = {word for phrase in SELLER_KIND.phrases for word in phrase.split()}
+    is_name = len(words) > 1 and not set(words) <= kinds | phrases_of("legal_forms") and not is_missing(text)
+    return read_line(SELLER_LENGTH, text) if is_name and len({*words} - kinds) > 1 else ""
+
+
 def power_beside_engine(text: str) -> int | None:
     """Read the power from ``300.0HP 3.7L V6`` in an engine column."""
     says_power = quantities.has_power_unit(text) or quantities.has_polish_power(text)
@@ -376,7 +410,6 @@ READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the same
     "engine": quantities.read_engine_l,
     "doors": quantities.read_doors,
     "seats": quantities.read_seats,
-    "owner_count": quantities.read_owner_count,
     "annual_tax": read_tax,
     "url": read_url,
     "registration_month": read_month_of_year,

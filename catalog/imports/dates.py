@@ -42,16 +42,18 @@ def read_year(text: str, this_year: int) -> int:
 _TWO_DIGITS = re.compile(r"['\u2019](\d\d)")  # without an apostrophe 68 is 1968 or a plate of 2018, and 18 anything
 _PLATE = re.compile(r"^[a-z]{2} ?(\d\d) ?[a-z]{3}$", re.IGNORECASE)
 _OLD_PLATE = re.compile(r"^([a-hj-npr-tv-y]) ?\d{1,3} ?[a-z]{3}$", re.IGNORECASE)
-_PLATE_CODE = re.compile(r"^\(?(\d\d)\)?[ -]?(?:plate|reg(?:istration)?)\b|^(?:plate|reg)\W{1,2}(\d\d)$", re.IGNORECASE)
+_PLATE_CODE = re.compile(
+    r"^\(?(\d\d)\)?[ -]?(?:plate|reg(?:istration)?)\b|^(?:plate|reg)\W{1,2}(\d\d)$|^\((\d\d)\)$", re.IGNORECASE
+)
 _PREFIX_LETTERS = "abcdefghjklmnprstvwxy"  # of British plates: a year each from August 1983
 _SERIAL_DAYS = range(20_000, 73_000)  # a spreadsheet's count of days since 1899-12-30: 1954 to 2099
 _DAY_ZERO = date(1899, 12, 30)
 
 
 def _year_of_plate(text: str, this_year: int) -> int | None:
-    """Read ``AB18 CDE``, ``18 plate``, ``68-reg`` as the year of a British plate (51 to 99: issued in September)."""
+    """Read ``AB18 CDE``, ``18 plate``, ``68-reg``, ``(67)`` as the year of a British plate (51 to 99: of September)."""
     if match := _PLATE.match(text) or _PLATE_CODE.match(text):
-        code = int(match[1] or match[match.lastindex or 1])
+        code = int(match[match.lastindex or 1])
         year = 2000 + code % 50
         return year if 2001 <= year <= this_year + 1 else None
     if match := _OLD_PLATE.match(text):

@@ -24,6 +24,7 @@ from typing import IO, Protocol, Self
 
 from catalog.exceptions import FileRefused, HeaderRefused
 from catalog.imports import twice
+from catalog.imports.heading_groups import with_groups
 from catalog.imports.letters import guess_encoding
 from catalog.imports.records import MAX_LINE_CHARACTERS, Dialect, Lines, Records
 
@@ -378,6 +379,8 @@ def _best_header(lines: list[str], dialect: Dialect, knows: KnowsHeadings) -> _H
         return _Header((0, 0.0, 0), dialect, [], [])
     header_at = scores.index(max(scores))
     n_above, headings = records[header_at]
+    if header_at:
+        headings = with_groups(records[header_at - 1][1], headings, knows.score)
     sample = [cells for _, cells in records[header_at + 1 :] if cells]
     headings = without_empty_end(headings, sample)
     agreeing = sum(len(cells) == len(headings) for cells in sample) / (len(sample) or 1)

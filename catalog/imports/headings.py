@@ -35,6 +35,7 @@ UNITS_BY_FIELD = {  # units a heading or ``--map`` may name, by field
     "damage": ("free",),  # a column that says whether the car has none
     "vat": ("reclaimable",),  # a column that says yes or no to that
     "vat_status": ("included",),
+    "owner_count": ("first",),  # a column that says yes or no to one owner
 }
 IGNORE = "ignore"
 
@@ -61,6 +62,7 @@ _PREFIXES = re.compile(
     r"item) (?=\S)"
 )
 _GENERIC_ENDS = PLAIN_WORDS["heading_ends"]
+_QUANTITIES = {word for word, (name, _) in UNIT_WORDS.items() if name != "price"}
 _WRAPPERS = frozenset(["local description"])  # parts of a path that only say how the value is written
 _PLURAL_IN_BRACKETS = re.compile(r"(?<=\w)\((e?s|n|en)\)")  # "Nombre de place(s)"
 _ABBREVIATION = re.compile(r"[^\W\d_]+\.(?:\s|$)|^[A-ZÀ-Ý]+\.[A-ZÀ-Ý]+\.?$")  # "Getr.", "Puiss. réelle", "F.MATRIC"
@@ -307,7 +309,8 @@ def _simpler_forms(words: str) -> list[str]:
     forms += [NET_PHRASE.sub(" ", words), GROSS_PHRASE.sub(" ", words)]
     for form in (words, unnumbered, without_prefix, NET_PHRASE.sub(" ", words)):
         kept = [word for word in form.split() if word not in UNIT_WORDS and word not in CURRENCY_BY_WORD]
-        forms.append(" ".join(kept))
+        if not (set(kept) <= _WHOLE_ONLY and _QUANTITIES & set(form.split())):  # "Miltal.value" is no value in money
+            forms.append(" ".join(kept))
         bare_of_fillers = " ".join(word for word in kept if word not in _FILLERS)
         forms += [bare_of_fillers] if bare_of_fillers not in _WHOLE_ONLY else []
     return [" ".join(form.split()) for form in dict.fromkeys(forms) if form.strip()]
@@ -354,7 +357,7 @@ class HeaderReader:
     def columns(self, headings: Sequence[str]) -> list[Column]:
         """Return the columns to read, in file order. Raises HeaderRefused when they do not suffice for a listing."""
         self._check_pairs(headings)
-        found = self._recognised(headings)
+        found = _gross_beside_net(_model_under_type(self._recognised(headings)))
         found += self._trims(headings, found)
         found.sort(key=lambda column: column.index)
         return _with_repeats(_model_in_description(_indian_mileage(found, self._given)))
@@ -444,6 +447,33 @@ def _model_in_description(columns: list[Column]) -> list[Column]:
     return [
         replace(column, field="model")
         if column.field == "variant" and re.match(r"mod[ei]l", split_words(column.heading))
+        else column
+        for column in columns
+    ]
+
+
+def _gross_beside_net(columns: list[Column]) -> list[Column]:
+    """``Imponibile`` and ``IVA inclusa``, ``Ex VAT`` and ``Inc VAT``: the second is the price with its tax."""
+    units = [column.unit for column in columns if column.field == "price"]
+    if not units or not all(unit == "net" for unit in units):
+        return columns
+    return [
+        replace(column, field="price", unit="")
+        if column.field == "vat_status" and column.unit == "included" and column.rank >= 0
+        else column
+        for column in columns
+    ]
+
+
+def _model_under_type(columns: list[Column]) -> list[Column]:
+    """``Type`` is the model where nothing else is, and other columns say the body or the trim: Dutch ``Merk;Type``."""
+    fields = [column.field for column in columns]
+    is_named = "make" in fields and not {"model", "title"} & {*fields}
+    if not is_named or ("variant" not in fields and fields.count("body") < 2):
+        return columns
+    return [
+        replace(column, field="model")
+        if column.field == "body" and column.rank >= 0 and split_words(column.heading) == "type"
         else column
         for column in columns
     ]

@@ -29,6 +29,10 @@ CURRENCY_BY_WORD = {code.casefold(): code for code in CURRENCIES} | {
 }  # fmt: skip
 _SAYS_WHICH_DOLLAR = re.compile(rf"\b(?:{'|'.join(sorted(DOLLARS))})\b", re.IGNORECASE)  # "$12,995 CAD"
 _PARAGRAPH = re.compile(r"§+ ?\d+ ?[a-z]?\b(?: ?ustg\b)?")  # "§25a UStG" is a law, no amount
+_FEE = re.compile(  # "£8,995 + £99 admin fee", "9.990 € zzgl. 790 € Überführung"
+    r"(?<=\d)[\s€£$]*(?:\+|plus|zzgl\.?|und|and)\s?[€£$]?\s?\d[\d.,]*\s?[€£$]?\s?(?:eur|gbp|usd)?\s?"
+    r"(?:\w+\s)?(?:fees?|admin\w*|delivery|prep|otr|doc\w*|überführung\w*|zulassung\w*|nebenkosten|frais\w*|spese|gastos)\b.*$"
+)
 _RAND = re.compile(r"^r\s?\d[\d\s.,]*$")  # South African: "R 459 900"
 _ON_REQUEST = re.compile(
     r"\b(poa|p\.o\.a|on (?:request|application)|auf anfrage|anfrage|sur demande|a consultar|consultar|su richiesta|"
@@ -128,7 +132,7 @@ def read_money(text: str, unit: str = "") -> Money | None:
     if text.isdecimal() and len(text) < 10:
         amount = Decimal(f"{text}.00")
         return Money(amount, "") if amount and not is_placeholder(amount) else None
-    plain = _PARAGRAPH.sub(" ", plain_text(text).casefold())
+    plain = _FEE.sub(" ", _PARAGRAPH.sub(" ", plain_text(text).casefold()))
     numbers = [number for number in numbers_in(plain) if not number.after.lstrip().startswith("%")]
     if not numbers:
         if _ON_REQUEST.search(plain) or words_in(plain) <= _PRICE_WORDS or currency_in(plain):

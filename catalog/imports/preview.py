@@ -29,7 +29,7 @@ UNIT_WORDS = {
     "km": "kilometres", "mi": "miles", "mil": "Scandinavian mil", "minor": "pence or cents",
     "net": "without VAT", "minor_net": "pence or cents without VAT",
     "kw": "kW", "hp": "hp", "ps": "PS", "l": "litres", "cc": "cc",
-    "free": "free of it", "all": "all-wheel drive",
+    "free": "free of it", "first": "one owner", "all": "all-wheel drive",
     "new": "new", "used": "used", "demo": "ex-demo", "reclaimable": "can be reclaimed", "included": "included",
     "l_100km": "l/100 km", "kmpl": "km per litre", "mpg": "miles per gallon", "mpg_us": "miles per US gallon",
 }  # fmt: skip

@@ -20,7 +20,7 @@ from catalog.imports.numbers import (
     whole_number,
     words_in,
 )
-from catalog.imports.vocabulary import PLAIN_WORDS
+from catalog.imports.vocabulary import PLAIN_WORDS, WORDS_BY_MEANING, bare
 
 KM_PER_MILE = 1.609344
 KM_PER_MIL = 10  # the Scandinavian mile
@@ -41,6 +41,11 @@ _DISTANCE_UNITS = {
     "quilómetros": "km", "kilómetros": "km", "kilometrów": "km", "milhas": "mi", "mijl": "mi", "χλμ": "km",
 }  # fmt: skip
 _DISTANCE_WORDS = PLAIN_WORDS["around_a_distance"] | set(_DISTANCE_UNITS)
+
+
+def _by_word(name: str) -> dict[str, int]:
+    """The words of a list of numbers in ``words.toml``: ``zweite`` -> 2."""
+    return {word: int(number) for number, words in WORDS_BY_MEANING[name].items() for word in bare(words).split()}
 
 
 def read_distance_unit(text: str) -> str:
@@ -74,7 +79,7 @@ def read_distance_km(text: str, unit: str = "km") -> int:
     if not numbers:
         raise Unreadable("no number in it")
     words = words_in(plain_text(text).casefold())
-    if not words <= _DISTANCE_WORDS:
+    if not words <= _DISTANCE_WORDS and words != {"m"}:
         raise Unreadable("not a distance")
     number = numbers[0]
     if len(numbers) > 1 and not (unit_after(number, _DISTANCE_UNITS) and unit_after(numbers[1], _DISTANCE_UNITS)):
@@ -85,6 +90,8 @@ def read_distance_km(text: str, unit: str = "km") -> int:
     named = unit_after(number, _DISTANCE_UNITS) or next(
         (_DISTANCE_UNITS[word] for word in words if word in _DISTANCE_UNITS), ""
     )
+    if words == {"m"}:
+        named = "mi"  # "45000m" of British dealers
     if "mil" in words and not named and (unit == "mil" or distance >= 1_000):
         return _in_km(distance, "mil")  # "mil" also means a thousand, but then the distance would be too large
     return _in_km(distance * multiplier_of(number.after), named or unit)
@@ -271,12 +278,7 @@ def has_engine_unit(text: str) -> bool:
     )
 
 
-_ORDINALS = {
-    "first": 1, "erste": 1, "erster": 1, "one": 1, "single": 1, "premiere": 1, "primera": 1, "prima": 1, "unico": 1,
-    "second": 2, "zweite": 2, "zweiter": 2, "two": 2, "deuxieme": 2, "segunda": 2, "third": 3, "dritte": 3,
-    "three": 3, "troisieme": 3, "fourth": 4, "vierte": 4, "four": 4, "fifth": 5, "five": 5, "test": 0,
-    "unregistered": 0, "zero": 0, "none": 0, "no": 0,
-}  # fmt: skip
+_ORDINALS = _by_word("ordinals")
 
 
 def read_owner_count(text: str, unit: str = "") -> int | None:
@@ -284,14 +286,20 @@ def read_owner_count(text: str, unit: str = "") -> int | None:
     numbers = numbers_in(text)
     if numbers:
         return whole_number(numbers[0], 0, 99, "owners")
-    words = re.findall(r"[^\W\d_]+", plain_text(text).casefold())
-    count = next((_ORDINALS[word] for word in words if word in _ORDINALS), None)
+    count = next((_ORDINALS[word] for word in bare(text).split() if word in _ORDINALS), None)
     if count is None:
         raise Unreadable("no number of owners in it")
     return count
 
 
-_NUMBER_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
+_NUMBER_WORDS = _by_word("cardinals")
+
+
+_SEATS_BEHIND_SEATS = re.compile(r"\d ?\+ ?\d(?: ?\+ ?\d)?")  # 2+2, 5+2
+
+
+def _numbers_in_words(text: str) -> list[int]:
+    return [_NUMBER_WORDS[word] for word in bare(text).split() if word in _NUMBER_WORDS]
 
 
 def read_doors(text: str, unit: str = "") -> int | None:
@@ -300,9 +308,7 @@ def read_doors(text: str, unit: str = "") -> int | None:
     if match := re.fullmatch(r"0?([2-6])[-/ .](mar|may|jul|mrz|mai|märz)[a-z]*", plain):
         return {"mar": 3, "mrz": 3, "mär": 3, "may": 5, "mai": 5, "jul": 7}[match[2][:3]]
     numbers = numbers_in(plain)
-    if not numbers and (
-        named := [_NUMBER_WORDS[word] for word in words_in(plain.replace("_", " ")) if word in _NUMBER_WORDS]
-    ):
+    if not numbers and (named := _numbers_in_words(text)):
         return max(named)  # FOUR_OR_FIVE
     if not numbers:
         raise Unreadable("no number in it")
@@ -310,10 +316,14 @@ def read_doors(text: str, unit: str = "") -> int | None:
 
 
 def read_seats(text: str, unit: str = "") -> int | None:
-    """Read ``5``, ``5 seats``, ``7.0``; None for zero."""
+    """Read ``5``, ``5 seats``, ``7.0``, ``seven``, ``2+2``; None for zero."""
     numbers = numbers_in(text)
+    if not numbers and (named := _numbers_in_words(text)):
+        return max(named)
     if not numbers:
         raise Unreadable("no number in it")
+    if _SEATS_BEHIND_SEATS.fullmatch(plain_text(text)):
+        return sum(whole_number(number, 0, 9, "seats") for number in numbers)
     return max(whole_number(number, 0, 99, "seats") for number in numbers) or None
 
 

@@ -64,6 +64,12 @@ def _with_units_apart(by_field: Mapping[str, Sequence[Column]]) -> list[tuple[st
     return [(field, unit) for field, unit in fields if field in by_field and unit in by_field]
 
 
+def _is_a_count(name: str) -> bool:
+    """``3 Fahrzeuge``, beside a sum."""
+    number, _, what = bare(name).partition(" ")
+    return number.isdecimal() and what in phrases_of("any_car")
+
+
 def _without_name(variant: str, name: CarName) -> str:
     """Return what follows the names in the trim's column: ``KADJAR 1.3 TCe`` of a Kadjar, ``Renault Kadjar 1.3
     TCe``."""
@@ -251,7 +257,7 @@ class RowReader:
         """Whether the car's name is a word for a sum; under "damage" or "seller" such a word has another meaning."""
         totals = phrases_of("totals")
         names = ("make", "title", "vin", "model") if self._make else ("make", "title", "vin")
-        if any(name and bare(name) not in totals for name in map(values.get, names)):
+        if any(name and bare(name) not in totals and not _is_a_count(name) for name in map(values.get, names)):
             return False
         naming = [column.index for field in _NAME_A_ROW for column in self._by_field.get(field, ())]
         named_by = [cells[index] for index in naming if index < len(cells)]

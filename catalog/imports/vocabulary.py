@@ -121,6 +121,8 @@ def _several_fuels(fuels: frozenset[str]) -> str | None:
     """Combine fuels: petrol with electric is a hybrid; petrol with a gas is the gas; other pairs are None."""
     if "plugin_hybrid" in fuels:
         return "plugin_hybrid"
+    if fuels == {"hydrogen", "electric"}:  # a fuel cell drives an electric motor
+        return "hydrogen"
     if "hybrid" in fuels or ("electric" in fuels and fuels & {"petrol", "diesel"}):
         return "hybrid"
     for special in ("hydrogen", "lpg", "cng", "ethanol"):
@@ -175,7 +177,7 @@ def status_of(text: str) -> str | None:
 
 _COMPOUND_DAMAGE = re.compile(r"\w{3,}(?:schaden|schade|skada|skade)\b")  # Frontschaden, Hagelschaden
 
-_CLAUSE_ENDS = re.compile(r"[,;|]|\b(?:but|aber|mais|maar)\b")
+_CLAUSE_ENDS = re.compile(r"[,;|]|(?<=\w{3}) ?/ ?(?=\w{2})|\b(?:but|aber|mais|maar)\b")
 _DENIALS = NEGATIONS | {"0", "ohne", "keine", "keinen", "without", "sans", "sin", "senza", "zonder", "bez", "без"}
 _FREE = {"frei", "free"}  # "Unfall frei"
 
@@ -198,9 +200,11 @@ def damage_of(text: str, *, is_free: bool = False) -> str | None:
 def _damage_said(clause: str) -> str | None:
     """Return the damage of one clause. A negation within a phrase, as in "no accidents", negates nothing else in it."""
     vocabulary, words = VOCABULARIES["damage"], bare(clause).split()
-    phrases = (" ".join(words[at : at + n]) for n in range(1, MAX_PHRASE_WORDS + 1) for at in range(len(words) - n + 1))
+    phrases = [" ".join(words[at : at + n]) for n in range(1, MAX_PHRASE_WORDS + 1) for at in range(len(words) - n + 1)]
     if any(_DENIALS & set(phrase.split()) and vocabulary.exact(phrase) == "none" for phrase in phrases):
         return "none"
+    if any(_DENIALS & set(phrase.split()) and vocabulary.exact(phrase) == "damaged" for phrase in phrases):
+        return "damaged"  # "not running", whose denial denies no damage
     found = frozenset(vocabulary.inside(words))
     if _COMPOUND_DAMAGE.search(" ".join(words)):
         found |= {"damaged"}

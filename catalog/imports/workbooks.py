@@ -22,6 +22,7 @@ from catalog.imports.dialects import (
     numbered,
     without_empty_end,
 )
+from catalog.imports.heading_groups import with_groups
 from catalog.imports.structured import RecordFile, Written, text_of
 from catalog.imports.vocabulary import bare, status_of
 
@@ -91,7 +92,8 @@ def _header_of(book: CalamineWorkbook, sheet: str, knows: KnowsHeadings) -> tupl
     if not scores:
         return 0, 0, sheet, 0, []
     candidate = scores.index(max(scores))
-    return scores[candidate], book.get_sheet_by_name(sheet).total_height, sheet, candidate, rows[candidate]
+    headings = with_groups(rows[candidate - 1], rows[candidate], knows.score) if candidate else rows[candidate]
+    return knows.score(headings), book.get_sheet_by_name(sheet).total_height, sheet, candidate, headings
 
 
 def _rows_of(book: CalamineWorkbook, sheet: str, n_above: int) -> Iterator[list[str]]:

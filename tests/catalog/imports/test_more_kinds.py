@@ -50,11 +50,61 @@ KINDS = {  # text of the file -> fields of its first row; a list of fields: of i
     "a Portuguese month": (
         "id;Marca;Modelo;Ano;Mês;Preço\n1;Renault;Clio;2017;9;8001\n", {"first_registration": 201709},
     ),
+    "a plate's number in brackets": ("id,make,model,price,Year/Plate\n1,BMW,118i,8001,(67)\n", {"year": 2017}),
+    "a private plate beside the year": (
+        "id,make,model,price,Reg,Year/Plate\n1,Audi,A5,8001,K7SAM,2018/68\n", {"year": 2018},
+    ),
+    "miles by one letter": ("id,make,model,price,mileage\n1,Kia,Rio,8001,45000m\n", {"mileage_km": 72420}),
+    "thousands of kilometres in words": (
+        f"{FORD};mileage\n1;Ford;Ka;8001;54 mila km\n2;Ford;Ka;8002;52 tis. km\n".replace(",", ";"),
+        [{"mileage_km": 54000}, {"mileage_km": 52000}],
+    ),
+    "the power behind the cylinders": (
+        f"{FORD},engine\n1,Ford,Mustang,8001,5.0L V8 460hp\n2,Volvo,V60,8002,D4 190 hk\n",
+        [{"engine_l": 5.0, "power_kw": 343}, {"power_kw": 140}],
+    ),
+    "thousands of euros": (
+        "id;make;model;price\n1;Ford;Ka;9,5 T€\n2;Ford;Ka;9995 o.n.o.\n", [{"price": 9500}, {"price": 9995}],
+    ),
+    "a fee behind a price": (
+        f"{FORD}\n1,Ford,Ka,£8995 + £99 admin fee\n2,Ford,Ka,9990 € zzgl. 790 € Überführung\n",
+        [{"price": 8995}, {"price": 9990}],
+    ),
+    "owners and seats in words": (
+        f"{FORD},owners,seats\n1,Ford,Ka,8001,Première main,seven seats\n2,Ford,Ka,8002,два владельца,2+2\n"
+        "3,Ford,Ka,8003,Erstbesitz,fünf\n",
+        [{"owner_count": 1, "seats": 7}, {"owner_count": 2, "seats": 4}, {"owner_count": 1, "seats": 5}],
+    ),
+    "a column of one owner": (
+        "id;Marque;Modèle;Prix;Première main\n1;DS;DS 4;8001;Oui\n2;DS;DS 4;8002;Non\n",
+        [{"owner_count": 1}, {"owner_count": None}],
+    ),
+    "a seller under a heading of kinds": (
+        "id;Marque;Modèle;Prix;Vendeur\n1;DS;DS 4;8001;GARAGE DES ALPES\n2;DS;DS 4;8002;Professionnel\n",
+        [{"seller_name": "GARAGE DES ALPES", "seller_kind": "dealer"}, {"seller_name": "", "seller_kind": "dealer"}],
+    ),
+    "damage and a car that does not run": (
+        "id;Марка;Модель;Цена;Состояние\n1;Kia;Rio;8001;Битый / не на ходу\n2;Kia;Rio;8002;не на ходу\n"
+        "3;Kia;Rio;8003;Не битый\n",
+        [{"damage": "damaged"}, {"damage": "damaged"}, {"damage": "none"}],
+    ),
     "models in Cyrillic": (
         "id;Марка;Модель;Цена\n1;Лада;Гранта;8001\n2;Шкода;Октавия;8002\n3;Тойота;Камри;8003\n4;BMW;5 серии;8004\n"
         "5;Мерседес-Бенц;Е-класс;8005\n6;Лада;Веста SW Cross;8006\n7;Ниссан;Кашкай 2.0;8007\n8;Лада;Неведома;8008\n",
         [{"model": "Granta"}, {"model": "Octavia"}, {"model": "Camry"}, {"model": "5 Series"}, {"model": "E-Class"},
          {"model": "Vesta"}, {"model": "Qashqai"}, {"model": "Неведома"}],
+    ),
+    "headings on two lines": (
+        "Stock;;;;;\nVehículo;;;Matriculación;Precio;\nRef.;Marca;Modelo;Fecha;Sin IVA;Con IVA\n"
+        "H1;Seat;Ibiza;03/2019;10240;12390\n",
+        {"external_id": "H1", "year": 2019, "price": 12390},
+    ),
+    "a count beside a sum": (
+        "Nr;Marke;Typ;VK-Preis\n1;Opel;Corsa;11450\nSumme;3 Fahrzeuge;;11450\n", [{"price": 11450}],
+    ),
+    "gas in the north": (
+        "id;Märke;Modell;Pris;Drivmedel\n1;VW;Passat;80000;Gas\n2;VW;Passat;80001;Bensin\n",
+        [{"fuel": "cng"}, {"fuel": "petrol"}],
     ),
     "the sum of a stock list": ("Stock,Make,Model,Price\n1,Ford,Focus,8995\nTotal,,,8995\n", [{"price": 8995}]),
     "a sum under model": ("Nr;Marke;Modell;Preis\n1;Ford;Focus;8995\n;;Gesamt;8995\n", [{"price": 8995}]),
