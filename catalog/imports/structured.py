@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
 import tempfile
 import xml.etree.ElementTree as ElementTree  # for the type only: parsing is defusedxml's
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from catalog.imports.dialects import (
     Record,
     no_header,
 )
+from catalog.imports.named_values import named_entries, named_twins, names_itself
 
 EVENTS_LOOKED_AT = 50_000  # of the beginning of a file, to find which of its elements is a car
 MAX_HEADINGS = 2_000
@@ -44,6 +46,10 @@ ORDERS = (  # of the entries of a list
 KEY = "id"  # field of the key of a car in an object, where the car has no id itself
 FEWEST_BY_KEYS = 2
 SKIPPED_KEYS = ("@context", "@type", "@id")
+_NO_CAR_OF_SCHEMA = re.compile(  # things that stand beside the cars of a graph
+    r"(?:organization|dealer|business|store|website|page|breadcrumblist|person|place|imageobject|action|review|article)$",
+    re.IGNORECASE,
+)
 _JSON_ERRORS = (ijson.JSONError, UnicodeDecodeError)
 _XML_ERRORS = (ElementTree.ParseError, DefusedXmlException, ValueError, LookupError)
 
@@ -121,7 +127,7 @@ def open_records(
         headings, sample = _headings_of(reader.records(where))
     except (*_JSON_ERRORS, *_XML_ERRORS) as error:
         raise FileRefused(f"{path.name} cannot be read as {kind.upper()}: {error}.") from None
-    if score < MIN_FIELDS:
+    if max(score, knows.score(headings)) < MIN_FIELDS:
         cells = [[record.get(heading, "") for heading in headings] for record in sample]
         raise HeaderRefused(no_header(path, headings, knows, cells))
     return RecordFile(
@@ -163,11 +169,22 @@ class _RecordPath:
 def _best_path(candidates: dict[str, _RecordPath], knows: KnowsHeadings) -> tuple[str, int]:
     """Return the element that names the most fields; of equals the outermost, since inner ones lose the values
     around them."""
+    candidates = _without_entries(candidates, knows)
     if not candidates:
         return "", 0
     scores = {path: knows.score(list(candidate.leaves)) for path, candidate in candidates.items()}
     best = max(candidates, key=lambda path: (scores[path], -len(path)))
     return best, scores[best]
+
+
+def _without_entries(candidates: dict[str, _RecordPath], knows: KnowsHeadings) -> dict[str, _RecordPath]:
+    """Without what stands in a list within a car, as one of its values that name themselves."""
+    around = [path for path, candidate in candidates.items() if knows.score(list(candidate.leaves))]
+    return {
+        path: candidate
+        for path, candidate in candidates.items()
+        if not names_itself(candidate.leaves) or not any(path != each and path.startswith(each) for each in around)
+    }
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------
@@ -233,7 +250,7 @@ class _Json:
                     yield {KEY: key, **item} if self._names_cars else item
             return
         for item in ijson.items(self._content, where, multiple_values=True, use_float=False):
-            if isinstance(item, dict):
+            if isinstance(item, dict) and not _NO_CAR_OF_SCHEMA.search(str(item.get("@type", ""))):
                 yield item
 
 
@@ -265,7 +282,10 @@ def _flatten(value: Any, path: str, flat: Flat) -> None:
             if key not in SKIPPED_KEYS:
                 _flatten(inner, f"{path}.{key}" if path else str(key), flat)
     elif isinstance(value, list):
-        if any(isinstance(inner, dict | list) for inner in value):
+        if named := named_entries(value):
+            for name, inner in named:
+                _flatten(inner, ".".join(filter(None, (path, name))), flat)
+        elif any(isinstance(inner, dict | list) for inner in value):
             for index, inner in enumerate(sorted(value, key=_order)[:MAX_REPEATS]):
                 _flatten(inner, f"{path}[{index}]", flat)
         else:
@@ -372,6 +392,7 @@ def _without_lists(candidates: dict[str, _RecordPath], knows: KnowsHeadings) -> 
 
     An element that names less than half as many is a repeated part of a car, such as its prices.
     """
+    candidates = _without_entries(candidates, knows)
     scores = {path: knows.score(list(candidate.leaves)) for path, candidate in candidates.items()}
     entries = [path for path in candidates if path.endswith(ENTRIES)]
     lists = {ancestor for path in entries for ancestor in _ancestors(path)}
@@ -409,14 +430,32 @@ def _flatten_element(element: ElementTree.Element, path: str, flat: Flat) -> Non
     if text and path:
         flat[f"{path}.value" if element.attrib or children else path] = text
     for name, twins in children.items():
-        inner = f"{path}.{name}" if path else name
-        if len(twins) == 1 or all("size" in twin.attrib for twin in twins):  # of one photo in several sizes the first
-            _flatten_element(twins[0], inner, flat)
-        elif not any(len(twin) or twin.attrib for twin in twins):
-            flat[inner] = "|".join(text for twin in twins if (text := (twin.text or "").strip()))
-        else:
-            for index, twin in enumerate(sorted(twins, key=_order)[:MAX_REPEATS]):
-                _flatten_element(twin, f"{inner}[{index}]", flat)
+        _flatten_twins(twins, f"{path}.{name}" if path else name, flat)
+
+
+def _flatten_twins(twins: list[ElementTree.Element], path: str, flat: Flat) -> None:
+    """The children of one name."""
+    if len(twins) == 1 or all("size" in twin.attrib for twin in twins):  # of one photo in several sizes the first
+        _flatten_element(twins[0], path, flat)
+    elif named := named_twins(twins):
+        for said, twin in named:
+            _flatten_named(twin, f"{path}.{said}", flat)
+    elif not any(len(twin) or twin.attrib for twin in twins):
+        flat[path] = "|".join(text for twin in twins if (text := (twin.text or "").strip()))
+    else:
+        for index, twin in enumerate(sorted(twins, key=_order)[:MAX_REPEATS]):
+            _flatten_element(twin, f"{path}[{index}]", flat)
+
+
+def _flatten_named(twin: ElementTree.Element, path: str, flat: Flat) -> None:
+    """An element under the name that it has as an attribute: its text, or the attribute that holds its value."""
+    text = (twin.text or "").strip() or twin.get("value", "")
+    if text and not len(twin):
+        flat[path] = text
+        if unit := twin.get("unit"):
+            flat[f"{path}.unit"] = unit
+    else:
+        _flatten_element(twin, path, flat)
 
 
 class Readable(Protocol):

@@ -230,6 +230,36 @@ KINDS = {  # name of the file and its text -> fields of its rows
         [{"status": "sold"}, {"status": "reserved"}, {"status": "reserved"}, {"status": "sold"}, {"status": ""},
          {"status": ""}, {"status": ""}],
     ),
+    "values that name themselves, in XML": (
+        "a.xml",
+        "<ads><ad id='7'><price><value>8995</value><gross_net>net</gross_net></price><params>"
+        "<param name='make'>ford</param><param name='model'>focus</param><param name='year'>2018</param>"
+        + "".join(f"<param name='extra{number}'>1</param>" for number in range(12))
+        + "<param name='mileage' unit='mi'>10000</param><param name='transmission'>all-wheel-auto</param>"
+        "<param name='gearbox'>manual</param><param name='nr_seats' value='5'/></params></ad></ads>",
+        [{"external_id": "7", "make": "Ford", "model": "Focus", "year": 2018, "mileage_km": 16093, "drive": "all",
+          "gearbox": "manual", "seats": 5, "vat": "added"}],
+    ),
+    "values that name themselves, in JSON": (
+        "a.json",
+        '[{"id": "7", "price": 8995, "attributes": [{"key": "make", "value": "Ford"}, {"key": "model", "value":'
+        '"Focus"}, {"name": "Rok produkcji", "key": "y", "value": {"label": "2018"}}],'
+        '"features": [{"name": "ABS", "value": true}, {"name": "ESP", "value": false}]}]',
+        [{"make": "Ford", "model": "Focus", "year": 2018, "tags": ("abs",)}],
+    ),
+    "what stands beside the cars of a graph": (
+        "a.json",
+        '{"@graph": [{"@type": "AutoDealer", "name": "Garage du Lac"}, {"@type": "Car", "sku": "1", "name": "Kia Rio",'
+        '"brand": "Kia", "model": "Rio", "offers": {"price": 8995}}, {"@type": "Car", "sku": "2", "name": "Kia Rio",'
+        '"brand": "Kia", "model": "Rio", "offers": {"price": 8996}}]}',
+        [{"external_id": "1", "model": "Rio"}, {"external_id": "2"}],
+    ),
+    "mil in an attribute": (
+        "a.xml",
+        "<Fordon><Bil><id>1</id><Märke>Volvo</Märke><Modell>V60</Modell><Miltal enhet='mil'>8450</Miltal></Bil>"
+        "<Bil><id>2</id><Märke>Volvo</Märke><Modell>V60</Modell><Miltal enhet='km'>8450</Miltal></Bil></Fordon>",
+        [{"mileage_km": 84500}, {"mileage_km": 8450}],
+    ),
     "a heading among stars": (
         "a.csv", "id,title,price\n1,*** STUNNING *** Audi A3 2.0 TDI,9000\n", [{"make": "Audi", "model": "A3"}],
     ),
