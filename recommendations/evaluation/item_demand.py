@@ -1,26 +1,26 @@
-"""Demand that adapts: popularity at several half-lives, mixed by how well each foretold the visits before a day.
+"""Adapting demand: popularity at several half-lives, mixed by how well each predicted earlier visits.
 
-What is wanted may last for months or change over night, and no half-life is right for both. Here every popularity
-foretells the visits of the past, each from what came before it, and counts by how likely it made them: after a change
-the short ones take over within some twenty visits, and where nothing changes the long ones rule.
+Demand may be stable for months or change within a day, and no half-life fits both. So every popularity predicts the
+visits of the past from the events before them, and is weighted by the likelihood of these visits: after a change the
+short half-lives take over within some twenty visits; without changes the long ones dominate.
 
-Each half-life takes part six times. As counts of events; of people, which a heavy user does not move; and of people
-who were like those who are asked about, new or known. And with the next longer one for what it knows nothing of, or
-without: after a change, what was wanted before says nothing.
+Each half-life takes part six times: as counts of events, of users (so that heavy users do not dominate), and of users
+like those to predict, new or known; each with the next longer half-life as its prior, or without.
 
-When something changes, half of the weight that changes hands goes to restarts: people since that moment alone, with
-nothing behind them but chance. Half-lives hold on to what was, and the shortest forgets what has come since. Chance
-counts as little or as much to them, for while little has been seen, it foretells best, and a newer restart would seem
-better for knowing nothing.
+At a change, half of the weight that is redistributed goes to restarts: counts of users since that time only, with a
+uniform prior. Longer half-lives keep old demand, and the shortest one forgets new events. The uniform prior has two
+strengths, since with few events it predicts best, and a newer restart would seem better only because it has fewer
+events.
 
-A part of the first count of every item is left for items not seen yet: the more of these there were, the more are to
-come, and without it one of them outweighs ten visits foretold well.
+A part of the first count of every item is reserved for unseen items: the more of these there were, the more are to
+come; without it one unseen item would outweigh ten well-predicted visits.
 
-Two sums of them take part too, learned on the way: half of the demand may be for what is new, half for what lasts.
+Two weighted sums of the popularities also take part, with weights learned online: part of the demand may be for new
+items, part for lasting ones.
 
 Source: mixture of experts with a fixed share (Herbster and Warmuth 1998, "Tracking the best expert"); the sums by
-online expectation maximisation (Cappé and Moulines 2009); the part left by absolute discounting (Ney, Essen and Kneser
-1994).
+online expectation maximisation (Cappé and Moulines 2009); the reserved part by absolute discounting (Ney, Essen and
+Kneser 1994).
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ PARTS = 10  # of the past, in each of which every user counts the same
 
 @dataclass(frozen=True, eq=False)
 class AdaptingDemand:
-    """What the mixture says.
+    """The prediction of the mixture.
 
     Attributes:
-        log_shares: Logarithm of each item's share in the demand, finite, shape (n_items,).
-        half_life_days: Typical of the popularities, by what they count; at most as long as the past.
+        log_shares: Logarithm of each item's share of the demand, finite, shape (n_items,).
+        half_life_days: Typical half-life, by what is counted; at most the length of the past.
     """
 
     log_shares: Floats
@@ -77,16 +77,16 @@ def adapting_demand(
     *,
     unseen_only: bool,
 ) -> AdaptingDemand:
-    """The demand just before a day.
+    """Return the demand just before a day.
 
     Args:
         events: All before the day.
-        catalogue: Of the items: what could not be had at a time was left out by no user.
-        day: As of when.
-        half_lives_days: Of the popularities; one that never fades is added.
-        is_alike: Events of users who then were like those asked about, shape (n_events,). These are what is foretold,
-            where they are enough.
-        unseen_only: Only what a user had not had before is foretold.
+        catalogue: Of the items, which were not available at all times.
+        day: Cutoff.
+        half_lives_days: Of the popularities; an infinite one is added.
+        is_alike: Events of users who then were like those to predict, shape (n_events,). Their visits are predicted, if
+            there are enough.
+        unseen_only: Predict only items that a user had not had before.
     """
     order = np.argsort(events.days, kind="stable")
     past, is_alike = events.take(order), is_alike[order]
@@ -117,12 +117,12 @@ def adapting_demand(
 
 @dataclass
 class _Experts:
-    """Members, blends of them that learn at several speeds, and restarts; how much each is believed.
+    """Popularities, blends of them with several learning rates, and restarts, with their weights.
 
     Attributes:
-        blends: Shares of the members in each blend, shape (n_blends, n_members).
-        log_weights: Of the members, then of the blends, then of the restarts, shape (n_experts,).
-        n_visits: Weight of all visits that will be learned from.
+        blends: Shares of the popularities in each blend, shape (n_blends, n_members).
+        log_weights: Of the popularities, then of the blends, then of the restarts, shape (n_experts,).
+        n_visits: Weight of all visits to learn from.
     """
 
     blends: Floats
@@ -138,14 +138,14 @@ class _Experts:
 
     @property
     def n_lasting(self) -> int:
-        """Members and blends."""
+        """Number of popularities and blends."""
         return sum(self.blends.shape)
 
     def learn(self, shares: Floats, restarted: Floats, visited: Floats) -> None:
-        """Learn from the visits of one time, and expect a change after it: more restarts stand last.
+        """Update the weights by the visits of one time, and redistribute a part; new restarts are appended.
 
         Args:
-            shares: Of items, by members, shape (n_members, n).
+            shares: Of items, by popularities, shape (n_members, n).
             restarted: The same by restarts, shape (n_restarts, n).
             visited: Visits of the items, shape (n,).
         """
@@ -162,7 +162,8 @@ class _Experts:
         self.blends += (1 - np.exp(-n / VISITS_TO_LEARN))[:, None] * (due - self.blends)
 
     def forget_least(self, n: int) -> NDArray[np.bool_]:
-        """Forget the restarts believed least, but for those of n moments and the newest; which old moments are kept."""
+        """Drop the restarts of least weight, except those of n times and the newest; returns which old times are
+        kept."""
         of_moments = self.log_weights[self.n_lasting :].reshape(-1, N_RESTARTS)[:-1]
         is_kept = np.ones(len(of_moments), bool)
         is_kept[np.argsort(-np.logaddexp.reduce(of_moments, axis=1), kind="stable")[n:]] = False
@@ -172,14 +173,16 @@ class _Experts:
         return is_kept
 
     def weights(self) -> Floats:
-        """Of the members and the restarts, those of blends divided among their members; they sum to 1."""
+        """Return the weights of popularities and restarts, with those of blends divided among their members; they
+        sum to 1."""
         weights, n_members = np.exp(self.log_weights), self.blends.shape[1]
         of_blends = weights[n_members : self.n_lasting] @ self.blends
         return np.append(weights[:n_members] + of_blends, weights[self.n_lasting :])
 
 
 class _Restarts:
-    """People who had each item since some moments: what is known if all demand changed then; days asked in order."""
+    """Users who had each item since some times: the demand if all of it changed then. Days must be requested in
+    order."""
 
     def __init__(self, events: ItemEvents, days_of_same_pair: Floats, is_alike: NDArray[np.bool_]) -> None:
         """``events`` are in order of time."""
@@ -188,7 +191,7 @@ class _Restarts:
         self._counts, self._since, self._n = np.zeros((0, 2, events.n_items)), np.zeros(0), 0
 
     def begin(self, day: float, is_kept: NDArray[np.bool_]) -> None:
-        """Begin those of one more moment, and forget the moments not kept."""
+        """Add a restart at one more time, and drop those not kept."""
         self._count_until(day)
         self._counts = np.concatenate([self._counts[is_kept], np.zeros((1, 2, self._events.n_items))])
         self._since = np.append(self._since[is_kept], day)
@@ -204,26 +207,28 @@ class _Restarts:
         self._n = n
 
     def shares(self, day: float, is_live: NDArray[np.bool_], items: NDArray[np.intp]) -> Floats:
-        """Of the demand for what can be had, for some items, shape (n_moments * N_RESTARTS, n_of_items); above 0."""
+        """Return the share of each of some items in the demand for available ones, shape (n_moments * N_RESTARTS,
+        n_of_items); > 0."""
         self._count_until(day)
         known = _Known.of(self._counts, is_live, items)
         each = [known.shares(1.0 / known.n_live, firmness) for firmness in FIRMNESS]
         return np.concatenate(each, axis=1).reshape(-1, len(items))
 
     def half_lives(self, day: float) -> Floats:
-        """Of popularities that know as much as these, shape (n_moments * N_RESTARTS,): about 0.7 of the time since."""
+        """Return half-lives of popularities of equal length, shape (n_moments * N_RESTARTS,): about 0.7 of the time
+        since."""
         return np.repeat(np.log(2) * (day - self._since), N_RESTARTS)
 
 
 def _foretold(counts: _Counts, visits: _Visits, is_alike: NDArray[np.bool_], *, unseen_only: bool) -> NDArray[np.bool_]:
-    """Which events are foretold, shape (n_events,): those of users like those asked about, where they are enough."""
+    """Mark the events to predict, shape (n_events,): those of users like those to predict, if there are enough."""
     is_target = np.isinf(counts.days_of_same_pair) if unseen_only else np.ones(len(is_alike), bool)
     is_enough = visits.weights[is_target & is_alike].sum() >= ENOUGH_VISITS
     return is_target & is_alike if is_enough else is_target
 
 
 def _edges(first: float, day: float) -> list[float]:
-    """Ends of consecutive windows up to a day, oldest first: the newest are short, those before ever longer."""
+    """Return the ends of consecutive windows up to a day, oldest first: the newest are short, earlier ones longer."""
     span = day - first
     shortest, longest = span * SHORTEST_SHARE, min(span * LONGEST_SHARE, LONGEST_DAYS)
     lengths = np.geomspace(shortest, max(longest, shortest), N_GROWING)
@@ -234,11 +239,11 @@ def _edges(first: float, day: float) -> list[float]:
 
 @dataclass(frozen=True, eq=False)
 class _Visits:
-    """Events as what is foretold: those of one user on one day happen at once.
+    """Events grouped into visits: events of one user on one day happen together.
 
     Attributes:
-        days: Of the first event of each one's visit, shape (n_events,).
-        weights: What each event counts, in visits; in each part of the past every user counts the same.
+        days: Day of the first event of each event's visit, shape (n_events,).
+        weights: Weight of each event, in visits; in each part of the past every user has the same total.
     """
 
     days: Floats
@@ -256,13 +261,13 @@ class _Visits:
 
 
 def _groups(users: NDArray[np.intp], times: Floats) -> NDArray[np.intp]:
-    """A number for each pair of a user and a time, shape as given."""
+    """Number each pair of a user and a time; shape as given."""
     numbers: NDArray[np.intp] = np.unique(np.column_stack([users, times]), axis=0, return_inverse=True)[1].ravel()
     return numbers
 
 
 def ordinals(events: ItemEvents) -> NDArray[np.intp]:
-    """How many events each one's user had before it, shape (n_events,)."""
+    """Return how many events each event's user had before it, shape (n_events,)."""
     order = np.lexsort((events.days, events.users))
     users = events.users[order]
     found = np.empty(len(events), np.intp)
@@ -271,7 +276,7 @@ def ordinals(events: ItemEvents) -> NDArray[np.intp]:
 
 
 class _Counts:
-    """Events on each item, and people who had it, each counting half after a half-life; moments are asked in order."""
+    """Decayed events on each item, and users who had it, for each half-life; times must be requested in order."""
 
     def __init__(self, events: ItemEvents, half_lives: Floats, is_alike: NDArray[np.bool_]) -> None:
         """``events`` are in order of time, at least one."""
@@ -285,7 +290,7 @@ class _Counts:
         self.days_of_same_pair[order[again + 1]] = events.days[order[again]]
 
     def before(self, day: float) -> Floats:
-        """Shape (N_COUNTS, n_half_lives, n_items), valid until the next question."""
+        """Return counts before a day, shape (N_COUNTS, n_half_lives, n_items), valid until the next call."""
         n = int(np.searchsorted(self._events.days, day, side="left"))
         fresh = slice(self._n, n)
         items, before = self._events.items[fresh], self.days_of_same_pair[fresh]
@@ -305,7 +310,7 @@ class _Counts:
 
 
 def _shares(counts: Floats, is_live: NDArray[np.bool_], items: NDArray[np.intp]) -> Floats:
-    """Of the demand for what can be had, by each member for some items, shape (n_members, n_of_items); above 0."""
+    """Return the share of each of some items in the demand for available ones, shape (n_members, n_of_items); > 0."""
     known = _Known.of(counts, is_live, items)
     backed = np.empty_like(known.counted)
     prior, firmness = np.full((len(counts), len(items)), 1.0 / known.n_live), UNIFORM * known.n_live
@@ -317,13 +322,13 @@ def _shares(counts: Floats, is_live: NDArray[np.bool_], items: NDArray[np.intp])
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What counts say of demand, with a part of each item's first count left for what has not been seen yet.
+    """Counts of items, with a part of each item's first count reserved for unseen items.
 
     Attributes:
         counted: Counts of some items after the discount, shape (..., n_of_items).
-        totals: Of all that can be had, before it, shape (...).
-        discounts: What was taken off these, same shape.
-        n_live: How many items can be had, at least 1.
+        totals: Of all available items, before the discount, shape (...).
+        discounts: Sum of the discounts, same shape.
+        n_live: Number of available items, at least 1.
     """
 
     counted: Floats
@@ -338,7 +343,7 @@ class _Known:
         return cls(of_items - taken[..., items], counts @ live, taken @ live, max(int(is_live.sum()), 1))
 
     def shares(self, prior: Floats | float, firmness: float, at: Any = ...) -> Floats:
-        """Of the items, where what is left is divided by a prior that counts as ``firmness`` more."""
+        """Return shares of the items; the reserved part is divided by a prior, which counts as ``firmness`` more."""
         totals, discounts = self.totals[at][..., None], self.discounts[at][..., None]
         shares: Floats = (self.counted[at] + (firmness + discounts) * prior) / (totals + firmness)
         return shares

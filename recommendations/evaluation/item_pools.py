@@ -1,7 +1,7 @@
-"""Alternatives of users who chose, with the terms of each: what weights are learned from and rankers are tried on.
+"""Pools of alternatives for users who chose, with the terms of each: the data that weights are learned and tested on.
 
-A term that costs much (EASE of a window) is computed once for everything that is chosen from: a table has the columns
-of every option, and where there is an item file, a second table is filled on the way.
+An expensive term (EASE of a window) is computed once for all options: a table has the columns of every option, and
+where there is an item file, a second table is filled at the same time.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ POOL = 500  # alternatives of each user that weights are learned from
 class Table:
     """Terms of a pool of alternatives for each user, of one or more windows.
 
-    A list is made of the top, so a pool holds what each term alone ranks highest, everything that was chosen, and
-    others drawn at random; where there are few items it holds all of them. Those drawn stand for those that were not,
-    or else what a term ranks high would be over-represented and learned as something users avoid.
+    A pool holds the items that each term ranks highest, all chosen ones, and others drawn at random; with few items it
+    holds all of them. The drawn ones have a weight for those not drawn; otherwise items that a term ranks high would be
+    over-represented, and seem to be avoided by users.
 
     Attributes:
         names: The terms.
         features: Shape (n_users, n_pool, n_terms).
         items: Rows of the items, shape (n_users, n_pool).
-        is_allowed: Which may be listed; false where a pool is filled up, shape (n_users, n_pool).
+        is_allowed: Which may be listed; false in padding, shape (n_users, n_pool).
         is_chosen: Which were chosen, same shape.
-        offsets: Logarithm of how many items each stands for, same shape.
+        offsets: Logarithm of the number of items each stands for, same shape.
         n_chosen: Of each user, shape (n_users,).
         moments: Number of each user's window, shape (n_users,).
         segments: Of each user, shape (n_users,).
-        by_member: NDCG of each member alone, shape (n_users,) each.
+        by_member: NDCG of each term alone, shape (n_users,) each.
     """
 
     names: tuple[str, ...]
@@ -70,7 +70,7 @@ class Table:
         return len(self.features)
 
     def of(self, option: Option) -> Table:
-        """The same with the columns of one option, under the names of its terms."""
+        """Return the table with the columns of one option, under the names of its terms."""
         name_of = {column: name for name, column in option.columns.items()}
         others = [column for column in self.names if column.startswith(OF_OPTIONS) and column not in name_of]
         kept = [at for at, column in enumerate(self.names) if column not in others]
@@ -79,7 +79,8 @@ class Table:
 
     @cached_property
     def newest(self) -> tuple[NDArray[np.bool_], ...]:
-        """Users of the newest window, of the newest two and so on, until they are enough; shape (n_users,) each."""
+        """Return the users of the newest window, of the newest two and so on, until there are enough; shape
+        (n_users,) each."""
         found: list[NDArray[np.bool_]] = []
         for moment in np.unique(self.moments)[::-1]:
             is_since = self.moments >= moment
@@ -91,13 +92,13 @@ class Table:
 
     @property
     def recency(self) -> Floats:
-        """What each user counts in a choice, 0 to 1, shape (n_users,)."""
+        """Return the weight of each user in the choice of an option, 0 to 1, shape (n_users,)."""
         n_newer = np.array([np.count_nonzero(self.moments > moment) for moment in self.moments])
         weights: Floats = np.exp2(-n_newer / max(USERS_TO_HALF, len(self) / 2))
         return weights
 
     def ndcg(self, scores: Floats, k: int) -> Floats:
-        """Of each user's list by some scores of the pool, shape (n_users,)."""
+        """Return NDCG of each user's list by scores of the pool, shape (n_users,)."""
         allowed = np.where(self.is_allowed, scores, -np.inf)
         k = min(k, allowed.shape[1])
         order = np.lexsort((self.items, -allowed), axis=1)[:, :k]
@@ -108,9 +109,9 @@ class Table:
 def tables_of(
     windows: Sequence[Window], options: Sequence[Option], views: Sequence[tuple[str, ...]], n_pool: int = POOL
 ) -> list[Table]:
-    """Tables of all windows with the columns of several options, one for each view: the names of its terms.
+    """Return tables of all windows with the columns of several options, one for each view: the names of its terms.
 
-    A pool is drawn for each view as if it were the only one, so that a term of one view changes nothing in another.
+    The pool of a view is drawn independently of other views, so that a term of one view changes nothing in another.
     """
     rows: list[list[_Row]] = [[] for _ in views]
     for moment, window in enumerate(windows):
@@ -123,7 +124,7 @@ def tables_of(
 
 
 def _columns(names: Sequence[str], options: Sequence[Option]) -> tuple[str, ...]:
-    """Of a table: each name once, but once for each option where they differ by it."""
+    """Return the columns of a table: each name once, or once for each option where they differ."""
     found = (one.columns.get(name, name) for name in names for one in options)
     return tuple(dict.fromkeys(found))
 
@@ -158,11 +159,11 @@ class _Row:
 
 
 class _WindowTerms:
-    """What is computed once for all users of a window.
+    """Terms that are computed once for all users of a window.
 
     Attributes:
         learning_data: Of the window.
-        values: Terms that are the same for all users, or for all who are cold and all who are known.
+        values: Terms that are the same for all users, or for all cold and all known users.
     """
 
     def __init__(self, window: Window, options: Sequence[Option], names: Sequence[str]) -> None:
@@ -196,7 +197,7 @@ class _WindowTerms:
         return (column, False) in self.values
 
     def best(self, column: str, is_known: bool) -> NDArray[np.intp]:
-        """Rows of the candidates, best first; ties go to the lower row."""
+        """Return rows of the candidates, best first; ties go to the lower row."""
         if (column, is_known) not in self._best:
             values = self.values[column, is_known][self._candidates]
             self._best[column, is_known] = self._candidates[np.argsort(-values, kind="stable")]
@@ -218,7 +219,7 @@ class _WindowTerms:
 
 
 class _UserTerms:
-    """Terms of a few users of a window, each for all items; logarithms are only taken for the items of a pool."""
+    """Terms of a few users of a window, each for all items; logarithms are computed for the items of a pool only."""
 
     def __init__(
         self,
@@ -256,7 +257,7 @@ class _UserTerms:
         return rows[best_of(values[rows], n)]
 
     def of_items(self, column: str, at: int, items: NDArray[np.intp]) -> Floats:
-        """A column of some items of a user, shape (n_of_items,)."""
+        """Return a column of some items of a user, shape (n_of_items,)."""
         if column in self._of_window:
             return self._of_window.values[column, bool(self._is_known[at])][items]
         values, means = self._raw[column][at : at + 1, items], self._means[column][at : at + 1]
@@ -266,7 +267,7 @@ class _UserTerms:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """How pools are drawn for one of the tables of a window."""
+    """How the pools of one table are drawn."""
 
     columns: tuple[str, ...]
     members: tuple[str, ...]
@@ -287,7 +288,7 @@ class _View:
 def _rows_of(
     window: Window, moment: int, options: Sequence[Option], views: Sequence[tuple[str, ...]], n_pool: int
 ) -> Iterator[list[_Row]]:
-    """For each user who is asked about, a row of each view."""
+    """Yield for each user a row of each view."""
     data, asked = window.learning_data, window.asked
     everything = tuple(dict.fromkeys(name for names in views for name in names))
     drawn = [
@@ -312,7 +313,7 @@ def _pool(
     n_pool: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Rows of a pool, ascending, and the logarithm of how many items each stands for."""
+    """Return sorted rows of a pool, and the logarithm of the number of items each stands for."""
     if len(rows) <= n_pool:
         return rows, np.zeros(len(rows), np.float32)
     must = np.union1d(np.concatenate(tops), np.flatnonzero(wanted))

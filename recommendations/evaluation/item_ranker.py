@@ -1,14 +1,14 @@
-"""Our ranker for items that are only known by who went for them: a shop's articles, say.
+"""A ranker of items that are known only by the events on them, such as a shop's articles.
 
-The same idea as for cars: a short linear score whose weights are learned by a conditional logit from what users did
-next. Its terms are logarithms, so that the score is a product: how much a user's history speaks for an item (EASE on a
-decayed history, factors), times how much the item is asked for lately, against before.
+As for cars, it is a short linear score whose weights are learned by a conditional logit from users' later choices. Its
+terms are logarithms, so the score is a product: the affinity of a user's history (EASE on a decayed history, factors)
+times the recent demand for the item.
 
-Every baseline is a term (``item_terms``). Everything that has to be decided is decided at several moments inside the
-past (``item_validation``): weights are learned at some of them and tried at the others, and where the sum of the terms
-is not clearly better than one term alone, that term alone is taken. That is the demand that adapts (``item_demand``),
-unless another is surely ahead, and where what users want has just changed, since nothing tried out before says which
-other would be right. Then the models are fitted once more on all of the past.
+Every baseline is a term (``item_terms``). Options are chosen in windows of the past (``item_validation``): weights are
+learned in some windows and tested in the others. Where the sum of the terms is not clearly better than one term, that
+term alone is used: the adapting demand (``item_demand``), unless another one is significantly better, and always where
+demand has just changed, since results of earlier windows do not apply then. Finally the models are fitted on all of the
+past.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ CLEARLY_BY_ITEM_FILE = 2.0  # by which a score that reads an item file must be a
 
 @dataclass(frozen=True, eq=False)
 class ItemRanker:
-    """Fitted as of a day. Made by ``fit_item_ranker``.
+    """A ranker as of a day. Made by ``fit_item_ranker``.
 
     Attributes:
-        learning_data: What it was fitted on.
-        option: The chosen one.
+        learning_data: The data it was fitted on.
+        option: The chosen option.
         scores_by_segment: The linear score of the terms for each of ``SEGMENTS``.
         validated: NDCG of each option on choices that it was not learned from; empty when there were too few.
-        tried: NDCG of each member alone and of what was chosen, by segment, on the same choices.
+        tried: NDCG of each term alone and of the chosen score, by segment, on the same choices.
     """
 
     learning_data: LearningData
@@ -72,11 +72,11 @@ class ItemRanker:
 
     @property
     def score(self) -> LinearScore:
-        """Of known users."""
+        """The score of known users."""
         return self.scores_by_segment[-1]
 
     def scores(self, user_rows: NDArray[np.intp]) -> Floats:
-        """Of every item for some users, shape (n_rows, n_items); higher is better, always finite."""
+        """Return the score of every item for some users, shape (n_rows, n_items); higher is better, always finite."""
         n_items = self.learning_data.events.n_items
         found = np.zeros((len(user_rows), n_items))
         segments = segments_of(self.learning_data.n_events_of_users[user_rows])
@@ -92,7 +92,7 @@ class ItemRanker:
         return found
 
     def as_of(self, events: ItemEvents, day: float) -> ItemRanker:
-        """The same choices on models of what happened before another day."""
+        """Return a ranker with the same options, and models of the events before another day."""
         data = self.learning_data
         return replace(self, learning_data=LearningData(events, data.catalogue, day, data.config))
 
@@ -104,18 +104,18 @@ def fit_item_ranker(
     validation_days: float | None = None,
     config: ItemRankerConfig | None = None,
 ) -> ItemRanker:
-    """Learn from what happened before a day.
+    """Fit a ranker on the events before a day.
 
     Args:
-        events: Later ones may be among them; they are not looked at.
+        events: May include later ones, which are ignored.
         catalogue: Of the items.
-        day: As of when.
-        validation_days: Length of each window before the day that weights and options are learned from; None: by what
-            lies before the day (``item_validation.windows_before``).
+        day: Cutoff.
+        validation_days: Length of each window before the day in which weights and options are learned; None: by the
+            length of the past (``item_validation.windows_before``).
         config: The defaults when None.
 
     Returns:
-        The ranker. Without anything to validate on, it has weights of its own and the first option.
+        The ranker. Without data to validate on, it has a-priori weights and the first option.
     """
     config = config or ItemRankerConfig()
     options = [
@@ -139,7 +139,7 @@ def fit_item_ranker(
 
 
 def score_a_priori(names: tuple[str, ...]) -> LinearScore:
-    """Of what is nearly always of use, where nothing can be learned."""
+    """Return the score that is used where nothing can be learned."""
     weights = {NEIGHBOURS: 0.5, EASE: 0.5, ADAPTING: 1.0}
     return LinearScore(names, np.array([weights.get(name, 0.0) for name in names]), *_units(len(names)))
 
@@ -150,12 +150,12 @@ def _units(n: int) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What was chosen for each segment, and what it reached on choices that it was not learned from.
+    """The score chosen for each segment, and its results on choices that it was not learned from.
 
     Attributes:
         scores: Of each segment.
         ndcg: Of every validated user by the score of their segment, shape (n_users,).
-        tried: NDCG of each member and of the choice, by segment.
+        tried: NDCG of each term and of the chosen score, by segment.
     """
 
     scores: tuple[LinearScore, ...]
@@ -164,9 +164,9 @@ class Choice:
 
 
 def has_changed(windows: Sequence[Window], learning_data: LearningData) -> tuple[bool, ...]:
-    """Whether the demand has changed so much since most of the windows that these say little, for each of ``SEGMENTS``.
+    """Whether demand has changed so much since most of the windows that they are not representative, by segment.
 
-    The half-lives that foretell demand show that after some twenty visits; lists need longer.
+    The best half-lives of demand show that after some twenty visits; lists need more.
     """
     n_asked = [len(window.asked) for window in windows]
     found = []
@@ -178,9 +178,10 @@ def has_changed(windows: Sequence[Window], learning_data: LearningData) -> tuple
 
 
 def worth_trying(newest: Window, options: Sequence[Option]) -> list[Option]:
-    """Options of more than one regularisation only where EASE is any use: each of them costs a fit at every moment.
+    """Return the options to try: several regularisations only where EASE is useful, since each costs a fit in every
+    window.
 
-    That is unless it surely reaches less than half of what the adapting demand does.
+    EASE is not useful if it certainly has less than half of the adapting demand's NDCG.
     """
     data, asked = newest.learning_data, newest.asked
     ndcg = []
@@ -196,7 +197,8 @@ def worth_trying(newest: Window, options: Sequence[Option]) -> list[Option]:
 def choose(
     table: Table, options: Sequence[Option], config: ItemRankerConfig, changed: Sequence[bool]
 ) -> tuple[Option, Choice, dict[Option, float]]:
-    """The best option, and for each segment its weights or one term alone; ``changed`` as from ``has_changed``."""
+    """Return the best option, and for each segment its weights or a single term; ``changed`` as from
+    ``has_changed``."""
     held_out = {
         option: held_out_ndcg(table.of(option), option.shortlist, config.strength, config.k) for option in options
     }
@@ -207,10 +209,11 @@ def choose(
 
 
 def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats, changed: Sequence[bool]) -> Choice:
-    """For each segment: the sum of all terms where it is ahead of each term alone, else the best of these.
+    """Choose for each segment the sum of all terms if it is better than each term alone, else the best term.
 
-    That is the adapting demand, unless another is surely ahead; and where what users want has changed, nothing else.
-    A segment of few users borrows from the others; users without events choose only among what is the same for all.
+    That is the adapting demand unless another is significantly better; where demand has changed, always the adapting
+    demand. A segment with few users is averaged with the others; users without events have only the terms that are the
+    same for all.
     """
     summed = learn_by_segment(table, np.ones(len(table), bool), shortlist, strength)
     scores: list[LinearScore] = []
@@ -240,7 +243,8 @@ def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats, c
 
 
 def best_member(table: Table, names: Sequence[str], own: NDArray[np.bool_]) -> str:
-    """The member that is surely ahead of the adapting demand by most; that one itself where none is."""
+    """Return the term that is significantly better than the adapting demand by most; the adapting demand if there is
+    none."""
 
     def surely(name: str) -> float:
         mean, error = borrowed_lead(table.by_member[name] - table.by_member[ADAPTING], own, table.recency)
@@ -250,7 +254,7 @@ def best_member(table: Table, names: Sequence[str], own: NDArray[np.bool_]) -> s
 
 
 def holds_lately(table: Table, ndcg: Floats, own: NDArray[np.bool_], has_changed: bool) -> bool:
-    """Whether scores are not behind the adapting demand in the newest windows; where demand changed, ahead of it."""
+    """Whether scores are not worse than the adapting demand in the newest windows; where demand changed, better."""
     found = [borrowed_lead(ndcg - table.by_member[ADAPTING], own, is_newest) for is_newest in table.newest]
     if any(mean < -LATELY * error for mean, error in found):
         return False
@@ -258,12 +262,12 @@ def holds_lately(table: Table, ndcg: Floats, own: NDArray[np.bool_], has_changed
 
 
 def borrowed_lead(leads: Floats, own: NDArray[np.bool_], counts: NDArray[Any]) -> tuple[float, float]:
-    """Mean over a segment and, as ``BORROWED_USERS`` more, over everybody, and its standard error.
+    """Return the mean over a segment and ``BORROWED_USERS`` average users, and its standard error.
 
     Args:
         leads: Of each user, shape (n_users,).
-        own: Who is of the segment.
-        counts: What each user counts, 0 to 1.
+        own: Users of the segment.
+        counts: Weight of each user, 0 to 1.
     """
     counts = counts.astype(np.float64)
     n_own, n_all = counts[own].sum(), counts.sum()
@@ -274,7 +278,7 @@ def borrowed_lead(leads: Floats, own: NDArray[np.bool_], counts: NDArray[Any]) -
 
 
 def member_alone(table: Table, name: str, own: NDArray[np.bool_], strength: float) -> LinearScore:
-    """A score that ranks as one term does; its weight is learned, so that it foretells choices too."""
+    """Return a score that ranks as one term does; its weight is learned, so that it predicts choices too."""
     at = table.names.index(name)
     rows = own if own.any() else np.ones(len(table), bool)
     means, deviations = scales_of(table.features[rows], table.is_allowed[rows])
@@ -287,7 +291,8 @@ def member_alone(table: Table, name: str, own: NDArray[np.bool_], strength: floa
 
 
 def held_out_ndcg(table: Table, shortlist: int, strength: float, k: int) -> Floats:
-    """NDCG of the sum for every user, by weights learned at other moments; of a single one, from its other users."""
+    """Return the NDCG of the sum for every user, with weights learned in other windows; with one window, from other
+    users."""
     is_rolling = len(np.unique(table.moments)) > 1
     folds = table.moments if is_rolling else np.arange(len(table)) % 2
     found = np.zeros(len(table))
@@ -317,7 +322,7 @@ def _pool_scores(table: Table, at: NDArray[np.intp], score: LinearScore) -> Floa
 def with_item_files(
     table: Table, option: Option, without: Choice, config: ItemRankerConfig, changed: Sequence[bool]
 ) -> Choice:
-    """A choice that also reads the item file, if it is clearly ahead of the one without; else that one as it is."""
+    """Return a choice that also uses the item file, if it is clearly better than the one without; else that one."""
     held_out = held_out_ndcg(table, option.shortlist, config.strength, config.k)
     choice = choice_of(table, option.shortlist, config.strength, held_out, changed)
     scores = list(without.scores)
@@ -335,23 +340,23 @@ def with_item_files(
 def learn_by_segment(
     table: Table, learns: NDArray[np.bool_], shortlist: int, strength: float
 ) -> tuple[LinearScore, ...]:
-    """Weights of the terms by conditional logit: each user chose what they went for out of what they could have had.
+    """Learn weights of the terms by conditional logit: each user chose items out of those they could have had.
 
-    Learned twice: first out of all the pool, then out of each user's best by the first weights. Most choices are of the
-    long tail, and weights that explain these best need not be those that tell the top apart, which a list is made of.
-    Every user counts once, however much they went for. The weights of a segment are learned around those of all users.
+    They are learned twice: first from the whole pool, then from each user's best items by the first weights. Most
+    choices are of the long tail, whose weights may differ from those that order the top, of which a list is made. Every
+    user counts once. The weights of a segment have a prior around those of all users.
 
     Args:
         table: The terms and choices.
         learns: Users to learn from, shape (n_users,).
-        shortlist: How many items the second time is about, for each user.
+        shortlist: Number of items of each user in the second step.
         strength: Precision of the Gaussian around the adapting demand alone, in users.
 
     Returns:
         A score for each of ``SEGMENTS``.
 
-    Source: conditional logit (McFadden 1974), a Gaussian around one term alone, solved by L-BFGS. That the weights may
-    be learned from a part of the alternatives is its independence of irrelevant alternatives.
+    Source: conditional logit (McFadden 1974), a Gaussian around one term alone, solved by L-BFGS. By its independence
+    of irrelevant alternatives, weights may be learned from a part of the alternatives.
     """
     features, allowed = table.features[learns], table.is_allowed[learns]  # a copy, as standardised in place
     chosen, offsets = table.is_chosen[learns].astype(np.float32), table.offsets[learns]
@@ -375,13 +380,14 @@ def learn_by_segment(
 
 
 def _best(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
-    """Columns of the n highest scores of each row, in no order."""
+    """Return columns of the n highest scores of each row, in no order."""
     n = min(n, scores.shape[1])
     return np.argpartition(-scores, n - 1, axis=1)[:, :n]
 
 
 def scales_of(features: NDArray[np.float32], is_allowed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each term over what may be listed, 0 and 1 for one without variation."""
+    """Return mean and standard deviation of each term over the items that may be listed; 0 and 1 for a constant
+    term."""
     n, n_terms = int(np.count_nonzero(is_allowed)), features.shape[2]
     if not n:
         return _units(n_terms)
@@ -403,7 +409,7 @@ def most_likely(
     around: Floats | None = None,
     offsets: NDArray[np.float32] | None = None,
 ) -> Floats:
-    """Weights that make the users' choices likeliest, shape (n_terms,); ``around`` where no user chose anything.
+    """Return the weights with the highest posterior, shape (n_terms,); ``around`` where there is no choice.
 
     Args:
         features: Standardised terms, shape (n_users, n_items, n_terms).
@@ -411,7 +417,7 @@ def most_likely(
         chosen: 1 where the user chose, else 0, same shape; all among the allowed. Users without a choice are left out.
         strength: Precision of the Gaussian around ``around``.
         around: Shape (n_terms,); 0 when None.
-        offsets: Logarithm of how many alternatives each stands for, as allowed; 0 when None.
+        offsets: Logarithm of the number of items that each alternative stands for, as allowed; 0 when None.
     """
     start = np.zeros(features.shape[2]) if around is None else around
     has_choice = chosen.any(axis=1)

@@ -1,7 +1,7 @@
-"""What a score of items is a sum of: models of the events before a day, each as one number per user and item.
+"""The terms of an item score: models of the events before a day, each as one number per user and item.
 
 Every baseline is among the terms, in a form that ranks as the baseline does, so that a score of several terms can
-always fall back to the best of them.
+always reduce to the best of them.
 """
 
 from __future__ import annotations
