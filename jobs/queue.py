@@ -97,11 +97,6 @@ def enqueue_named(
     return True
 
 
-def resume() -> None:
-    """Try the broker again at the next task, whatever happened before."""
-    breaker.close()
-
-
 def _producers() -> Any:
     """The pool of this process, of connections that give up soon; kombu would try again for ever."""
     options = dict(current_app.conf.broker_transport_options or {})

@@ -69,7 +69,7 @@ def _settings_are_put_back():
 @pytest.fixture
 def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """What would go to the broker, as (task name, *arguments): the outer edge, where the test stands in for it."""
-    queue.resume()
+    queue.breaker.close()
     handed: list[tuple] = []
     monkeypatch.setattr(app, "send_task", lambda name, args, **how: handed.append((name, *args)))
     return handed

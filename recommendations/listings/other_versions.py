@@ -51,12 +51,6 @@ def borrow_served_version(version_id: int) -> Iterator[ListingIndex]:
         yield _in_step(held, version_id)
 
 
-def forget_served_versions() -> None:
-    """Let go of all, so that the next reader loads anew."""
-    with _lock:
-        _held.clear()
-
-
 def _held_for(version_id: int) -> Held:
     with _lock:
         held = _held.pop(version_id, None) or Held()

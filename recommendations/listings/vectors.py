@@ -175,12 +175,6 @@ def send_records(copy: Copy, records: NDArray[np.void]) -> None:
 INDEX_LOCKS = 0x1DE << 44  # keeps our advisory locks apart from others
 
 
-def create_partition(version_id: int) -> None:
-    """An empty table for one version's vectors, attached; its index is built after they are loaded: much faster."""
-    create_detached(version_id)
-    attach_partition(version_id)
-
-
 def create_detached(version_id: int) -> None:
     """The table of one version, which is no part of the whole yet, so that no reader waits while it is filled.
 

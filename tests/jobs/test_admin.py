@@ -31,7 +31,7 @@ QUEUES = "/admin/django_celery_results/taskresult/queues/"
 
 @pytest.fixture(autouse=True)
 def _empty_queues():
-    queue.resume()
+    queue.breaker.close()
     with app.connection_for_write() as connection:
         for name in settings.QUEUES:
             app.amqp.queues[name](connection.default_channel).queue_declare()

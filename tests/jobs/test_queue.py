@@ -18,7 +18,7 @@ def noted(number: int) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_pause():
-    queue.resume()
+    queue.breaker.close()
 
 
 def waiting() -> int:

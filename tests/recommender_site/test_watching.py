@@ -88,7 +88,7 @@ def test_a_request_its_task_on_a_worker_and_their_statements_are_one_trace_witho
     RankerVersionFactory(live=True)
     car = ListingFactory()
     app.control.purge()  # what these asked for is no part of it
-    queue.resume()
+    queue.breaker.close()
     event = {"kind": "view", "listing_id": car.pk, "event_id": EVENT_ID}
     status = ask(
         "/api/v1/events", {"events": [event]}, HTTP_X_VISITOR_KEY=VISITOR,

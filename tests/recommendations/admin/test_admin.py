@@ -16,7 +16,7 @@ from recommendations.admin.training_form import USUAL
 from recommendations.buyers import profiles
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.listings.rows import read_listings
-from recommendations.listings.vectors import create_partition, write_vectors
+from recommendations.listings.vectors import write_vectors
 from recommendations.models import EventKind, Preference, RankerVersion, SeedRun, TrainingRun
 from recommendations.training.runs import run_training, start_training
 from recommender_site.celery import app
@@ -30,6 +30,7 @@ from tests.factories import (
     ServedListFactory,
     UserFactory,
 )
+from tests.vector_tables import create_partition
 
 pytestmark = pytest.mark.django_db
 RUNS = "admin:recommendations_trainingrun_changelist"
@@ -122,7 +123,7 @@ def test_a_broker_that_is_down_costs_no_error_and_the_job_can_be_queued_again(
     def refuse(name, **how):
         raise OperationalError("the broker is away")
 
-    queue.resume()
+    queue.breaker.close()
     monkeypatch.setattr(app, "send_task", refuse)
     with django_capture_on_commit_callbacks(execute=True):
         operator.post(reverse("admin:recommendations_trainingrun_retrain_now"), SUBMITTED)
@@ -130,7 +131,7 @@ def test_a_broker_that_is_down_costs_no_error_and_the_job_can_be_queued_again(
     assert run.status == "queued"
 
     handed = []
-    queue.resume()
+    queue.breaker.close()
     monkeypatch.setattr(app, "send_task", lambda name, args, **how: handed.append((name, *args)))
     with django_capture_on_commit_callbacks(execute=True):
         operator.post(reverse("admin:recommendations_trainingrun_queue_again", args=[run.pk]), SUBMITTED)

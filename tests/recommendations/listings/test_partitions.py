@@ -12,7 +12,6 @@ from django.db import connection
 from recommendations.listings.vectors import (
     attach_partition,
     create_detached,
-    create_partition,
     drop_partition,
     fill_partition,
     partition_of,
@@ -20,6 +19,7 @@ from recommendations.listings.vectors import (
     stored_versions,
 )
 from recommendations.models import SIMILAR_DIMENSIONS, VECTOR_DIMENSIONS
+from tests.vector_tables import create_partition
 from web.servers import connection_parameters
 
 VERSION = 990_001

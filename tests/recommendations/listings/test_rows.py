@@ -7,10 +7,11 @@ from psycopg import sql
 
 from catalog.models import Listing
 from recommendations.listings.rows import read_listings, table_of
-from recommendations.listings.vectors import create_partition, read_similar, read_vectors, write_vectors
+from recommendations.listings.vectors import read_similar, read_vectors, write_vectors
 from recommendations.models import arrays
 from recommendations.models.arrays import read_columns
 from tests.factories import ListingFactory, MakeFactory, RankerVersionFactory
+from tests.vector_tables import create_partition
 
 pytestmark = pytest.mark.django_db
 

@@ -22,13 +22,13 @@ from recommendations.engine.score_terms import DEAL, TERMS, UTILITY
 from recommendations.engine.scoring import LinearScore
 from recommendations.engine.table import ListingTable
 from recommendations.listings.rows import read_listings
-from recommendations.listings.vectors import create_partition
 from recommendations.models import Placement, RankerArtifact, RankerVersion
 from recommendations.models.artifacts import load_ranker
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.training.versions import promote_ranker
 from tests.factories import BuyerFactory
 from tests.markets import make_market, view
+from tests.vector_tables import create_partition
 
 HERE = Path(__file__).parent
 FORMAT_OF_THEN = 1

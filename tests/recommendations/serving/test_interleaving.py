@@ -15,9 +15,8 @@ from catalog.models import Listing
 from recommendations.evaluation.experiment_watch import watch
 from recommendations.insight.past_lists import explained
 from recommendations.insight.what_if import WhatIf, answer
-from recommendations.listings import index
+from recommendations.listings import index, other_versions
 from recommendations.listings.index import drop_index
-from recommendations.listings.other_versions import forget_served_versions
 from recommendations.merchandising.rules import forget_rules
 from recommendations.models import Experiment, MerchandisingRule, Placement, Preference, RankerVersion, ServedList
 from recommendations.serving import lists, recommended, selection
@@ -75,7 +74,7 @@ def _versions_for_module(django_db_setup, django_db_blocker) -> Iterator[tuple[R
 def versions(_versions_for_module, db, settings) -> tuple[RankerVersion, RankerVersion]:
     """The live version, and one that learned with another prior; what is served is written at once."""
     settings.SERVED_LIST_THREAD, settings.WINDOW_STALENESS_SECONDS = False, 0
-    forget_served_versions()
+    other_versions._held.clear()
     return copy.deepcopy(_versions_for_module)
 
 
@@ -120,7 +119,7 @@ def test_a_version_that_a_variant_names_is_kept_and_one_that_is_gone_ends_the_ex
     row = experiment({"a": {"share": 1}, "b": {"share": 1000, "version": other.pk}})
     assert other not in retire_old_rankers(keep=1)
     retire_ranker(other)
-    forget_served_versions()
+    other_versions._held.clear()
     listed = recommend(ListRequest(buyer=seen_buyer(), k=6))
     assert (listed.variant, len(listed.items)) == ("", 6)
     watch()

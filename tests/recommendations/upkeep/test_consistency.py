@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from catalog.models import Listing
 from recommendations.listings.embedding import embed_missing_listings
-from recommendations.listings.vectors import create_detached, create_partition
+from recommendations.listings.vectors import create_detached
 from recommendations.models import Interaction, ListingVector, Preference, RankerArtifact, RankerVersion
 from recommendations.upkeep.consistency import CHECKS, RESULT, check_data, last_findings
 from recommender_site.http.metrics import sampler
@@ -24,6 +24,7 @@ from tests.factories import (
     RankerVersionFactory,
 )
 from tests.markets import trained_market
+from tests.vector_tables import create_partition
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timezone.now() - timedelta(hours=1)

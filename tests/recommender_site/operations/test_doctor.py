@@ -15,12 +15,13 @@ from django_celery_beat.models import PeriodicTask
 
 from jobs.broker import Worker
 from recommendations.checks import the_database_is_new_enough
-from recommendations.listings.vectors import create_detached, create_partition, drop_partition, partition_of
+from recommendations.listings.vectors import create_detached, drop_partition, partition_of
 from recommendations.models import RankerVersion
 from recommender_site.management.commands import prepare
 from recommender_site.operations import doctor
 from recommender_site.operations.findings import Finding, Level, ok, problem, warning
 from tests.markets import trained_market
+from tests.vector_tables import create_partition
 from web.postgres import versions
 
 pytestmark = pytest.mark.django_db
