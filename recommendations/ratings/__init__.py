@@ -1,6 +1,6 @@
-"""Star ratings: who rated which title how, and what they would say of the others.
+"""Star ratings: a model that predicts ratings of items from ratings in files.
 
-A model of its own beside the recommender of cars: it reads files in MovieLens' format, keeps what it learned in a data
-folder, and answers ``/api/predict`` and its neighbours. Everything here but ``current`` is numbers and files, without
+It is separate from the recommender of cars: it reads files in MovieLens' format, stores its models in a data folder,
+and answers ``/api/predict`` and the routes beside it. All modules but ``current`` work on numbers and files, without
 Django; docs/ratings.md describes the model and its figures.
 """

@@ -1,4 +1,4 @@
-"""The simple ways that a rating model has to beat: the mean, and bias terms."""
+"""Baselines of a rating model: the mean, and bias terms."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ROUNDS = 15  # of alternating; the biases move by less than 0.001 long before
 
 @dataclass(frozen=True, eq=False)
 class BiasTerms:
-    """rating = mean + how generous the person is + how good the item is (Koren 2008, baseline estimates).
+    """rating = mean + bias of the person + bias of the item (Koren 2008, baseline estimates).
 
     Attributes:
-        person_biases: Shape (n_people + 1,); the last, 0, stands for people without ratings.
+        person_biases: Shape (n_people + 1,); the last, 0, is for people without ratings.
         item_biases: The same for items.
     """
 
@@ -28,7 +28,8 @@ class BiasTerms:
 
     @classmethod
     def fit(cls, table: RatingTable) -> BiasTerms:
-        """Ridge regression by alternating between the two; each bias is shrunk as by ``PULL`` ratings of the mean."""
+        """Fit by ridge regression, alternating between the two; each bias is shrunk as by ``PULL`` ratings of the
+        mean."""
         mean = float(table.ratings.mean())
         rest = table.ratings - mean
         people: Reals = np.zeros(table.n_people + 1)
@@ -39,7 +40,7 @@ class BiasTerms:
         return cls(mean, people, items)
 
     def person_bias(self, item_rows: Integers, ratings: Reals) -> float:
-        """How generous a person is who rated these items so; 0 for one without ratings."""
+        """Return the bias of a person with these ratings; 0 for one without ratings."""
         rest = ratings - self.mean - self.item_biases[item_rows]
         return float(rest.sum() / (len(ratings) + PULL))
 
@@ -52,10 +53,10 @@ def _shrunk_means(rows: Integers, values: Reals, n_rows: int) -> Reals:
 
 
 def rmse(estimates: Reals, ratings: Reals) -> float:
-    """Root of the mean squared error, in the unit of the ratings."""
+    """Return the root mean squared error, in the unit of the ratings."""
     return float(np.sqrt(np.mean((estimates - ratings) ** 2)))
 
 
 def mae(estimates: Reals, ratings: Reals) -> float:
-    """Mean absolute error, in the unit of the ratings."""
+    """Return the mean absolute error, in the unit of the ratings."""
     return float(np.mean(np.abs(estimates - ratings)))

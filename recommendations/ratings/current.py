@@ -1,4 +1,4 @@
-"""The rating model that this site serves: one per process, its data folder a setting."""
+"""The rating model of this site: one per process, in the data folder of a setting."""
 
 from functools import cache
 from pathlib import Path
@@ -9,7 +9,7 @@ from recommendations.ratings.model import RatingModel
 
 
 def rating_model() -> RatingModel:
-    """Nothing is loaded, and nothing ever trained, by asking for it."""
+    """Return the model; this neither loads nor trains anything."""
     return _model_in(Path(settings.RATINGS_DIR), settings.RATINGS_MODELS_KEPT)
 
 

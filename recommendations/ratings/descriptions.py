@@ -1,7 +1,7 @@
-"""What is known of an item before anyone has rated it, as groups of features: its genres, and the years it is from.
+"""Features of items from their titles: groups of genres and of years.
 
-Few people rate most items, and then what is alike about items of a genre or a time says more than the few. Each group
-has priors of its own (gibbs.py), so one that says nothing costs nothing.
+Most items have few ratings, and then features that they share with others say more. Each group has its own priors
+(gibbs.py), so a group without information does no harm.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ FEWEST_ALIKE = 10  # items, below which a word says less of them than their own 
 
 
 def descriptions_of(items: Sequence[str], titles: Mapping[str, Title]) -> tuple[sparse.csr_matrix, ...]:
-    """Genres with 1 / sqrt(n) on each of an item's n, and its stretch of ``YEARS_ALIKE`` years, where titles name any.
+    """Return genres with 1 / sqrt(n) on each of an item's n, and its period of ``YEARS_ALIKE`` years, where titles have
+    any.
 
-    What fewer than ``FEWEST_ALIKE`` items share, or all of them, is no feature.
+    A value that fewer than ``FEWEST_ALIKE`` items share, or all of them, is no feature.
 
     Args:
         items: Ids, in the order of the rows.
         titles: By item id; an item without one has a row of zeros.
 
     Returns:
-        One matrix a group, shape (n_items, number of different genres or stretches); none for a group that is empty.
+        One matrix a group, shape (n_items, number of different genres or periods); none for a group that is empty.
     """
     known = [titles.get(item) for item in items]
     genres = [set(title.genres) if title else set() for title in known]
@@ -40,7 +41,7 @@ def descriptions_of(items: Sequence[str], titles: Mapping[str, Title]) -> tuple[
 
 
 def _group(words: Sequence[set[str]]) -> sparse.csr_matrix:
-    """Columns are the words in order, so that the same titles give the same features."""
+    """Return a matrix with sorted words as columns, so that the same titles give the same features."""
     shared = Counter(word for each in words for word in each)
     wanted = sorted(word for word, n_items in shared.items() if FEWEST_ALIKE <= n_items < len(words))
     columns = {word: column for column, word in enumerate(wanted)}

@@ -1,13 +1,12 @@
-"""What was rated at the same time says of a rating: the mood of a sitting, the standing of an item in those weeks.
+"""Corrections of estimates by ratings from around the same time.
 
-The model of who and what (features.py) knows no time. But a person who has just been harder than usual on three items
-is so on the fourth, and what is rated beside each other was often found beside each other; and an item is liked more in
-some weeks than in others. So an estimate is moved by a linear function of how far the other ratings of the person, and
-those of the item, lie from what the model says of them, in windows around the moment of the rating: what bins of time
-are in timeSVD++ (Koren 2009), but without a bin to fit, and for every length at once.
+The model of persons and items (features.py) does not know times. But a person who has just rated three items lower than
+usual does so for the fourth, and an item is liked more in some weeks than in others. So an estimate is corrected by a
+linear function of the mean residuals of the person's other ratings, and of the item's, in windows around the time of
+the rating: as time bins in timeSVD++ (Koren 2009), but for several window lengths at once and without fitting bins.
 
-The function is a ridge regression, learned on ratings that the model has not seen, and left out unless it foretells
-them better across folds. Where the moment is not known, an estimate stays as it is.
+The function is a ridge regression, fitted on ratings that the model was not fitted on, and dropped unless it improves
+predictions across folds. Where the time is not known, an estimate is not corrected.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ RECALLED, RECALLED_EVERY = 5, 8  # draws whose estimates of the training's own r
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """Known ratings of known moments, and how far each lies from what the model says of it, in stars.
+    """Ratings with known times, and their residuals, in stars.
 
     Attributes:
         person_rows, item_rows: Of each, shape (n_ratings,).
@@ -50,15 +49,15 @@ class Residuals:
 
     @classmethod
     def of(cls, table: RatingTable, moments: Reals, residuals: Reals) -> Residuals:
-        """Those of a table, without the ones whose moment is not known."""
+        """Return those of a table whose times are known."""
         is_known = np.isfinite(moments)
         return cls(table.person_rows[is_known], table.item_rows[is_known], moments[is_known], residuals[is_known])
 
     def around(self, person_rows: Integers, item_rows: Integers, moments: Reals) -> Reals:
-        """What was rated around some moments, by a person and of an item: features, shape (n_rows, n_features).
+        """Return features of the ratings around some times, by a person and of an item, shape (n_rows, n_features).
 
-        Of each window the mean residual, drawn to 0 where ratings are few, and the logarithm of their number plus one;
-        both 0 for a row of -1, which stands for a person or an item without ratings.
+        For each window they are the mean residual, shrunk towards 0 where ratings are few, and the logarithm of their
+        number plus one; both 0 for a row of -1, a person or item without ratings.
         """
         columns = [
             column
@@ -73,7 +72,7 @@ class Residuals:
     def _of_windows(
         self, known_rows: Integers, asked_rows: Integers, moments: Reals, windows: Sequence[int], doubt: float
     ) -> list[Reals]:
-        """One sort for all windows: rows lie so far apart on one line that no window reaches another row."""
+        """Compute all windows with one sort: rows are so far apart on one line that no window reaches another row."""
         first, widest = float(self.moments.min()), max(windows)
         span = int(self.moments.max() - first)
         apart = span + 4 * (widest + 1)
@@ -92,12 +91,12 @@ class Residuals:
 
 @dataclass(frozen=True)
 class Drift:
-    """A linear function of ``Residuals.around``: what is added to an estimate, in stars.
+    """A linear function of ``Residuals.around`` that is added to an estimate, in stars.
 
     Attributes:
-        means, deviations: Of each feature, by which it is standardised.
+        means, deviations: Of each feature, to standardise it.
         weights: Of each standardised feature.
-        base: Added to every estimate of a known moment.
+        base: Added to every estimate with a known time.
     """
 
     means: tuple[float, ...]
@@ -110,12 +109,12 @@ class Drift:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Drift:
-        """Raises KeyError, TypeError or ValueError where it is none."""
+        """Restore from JSON; raises KeyError, TypeError or ValueError for other content."""
         means, deviations, weights = (tuple(map(float, stored[name])) for name in ("means", "deviations", "weights"))
         return cls(means, deviations, weights, float(stored["base"]))
 
     def shifts(self, known: Residuals, person_rows: Integers, item_rows: Integers, moments: Reals) -> Reals:
-        """What is to be added to estimates, in stars, shape (n_rows,); 0 where the moment is not known."""
+        """Return the corrections of estimates, in stars, shape (n_rows,); 0 where the time is not known."""
         shifts = np.zeros(len(moments))
         asked = np.flatnonzero(np.isfinite(moments))
         if len(asked) and len(known.moments):
@@ -125,12 +124,12 @@ class Drift:
 
 
 def learn_drift(known: Residuals, asked: RatingTable, missed: Reals) -> Drift | None:
-    """The function that explains best what estimates missed; None where it does not foretell it across folds.
+    """Fit the function to errors of estimates; None where it does not improve predictions across folds.
 
     Args:
-        known: What the model was learned from.
-        asked: Ratings that it was not learned from.
-        missed: How far each lies from its estimate, in stars, shape (n_asked,).
+        known: Ratings that the model was fitted on.
+        asked: Ratings that it was not fitted on.
+        missed: Error of each estimate, in stars, shape (n_asked,).
     """
     moments = asked.moments
     if moments is None or not len(known.moments):
@@ -154,9 +153,9 @@ def learn_drift(known: Residuals, asked: RatingTable, missed: Reals) -> Drift | 
 
 
 class Recall:
-    """The mean of what a few draws of a chain say of the ratings that it learns from.
+    """The mean estimates, over a few draws of a chain, of the ratings that it is fitted on.
 
-    The same draws of every chain, so that residuals of one mean what they mean of another.
+    Every chain uses the same draws, so that residuals of different chains are comparable.
     """
 
     def __init__(self, table: RatingTable, burn_in: int) -> None:
@@ -164,18 +163,18 @@ class Recall:
         self._total, self._n = np.zeros(len(table) if table.moments is not None else 0), 0
 
     def take(self, number: int, draw: Draw) -> None:
-        """Numbers start at 1 and come in order."""
+        """Add a draw; numbers start at 1 and come in order."""
         at = number - self._burn_in - 1
         if len(self._total) and at >= 0 and at % RECALLED_EVERY == 0 and self._n < RECALLED:
             self._total += draw.estimates(self._table.person_rows, self._table.item_rows)
             self._n += 1
 
     def residuals(self, standard: Standard, weight: float) -> Residuals | None:
-        """None where moments are not known, or no draw was taken.
+        """Return the residuals; None where times are not known, or no draw was taken.
 
         Args:
             standard: Of the chain.
-            weight: How far its draws are trusted beyond bias terms, 0 to 1.
+            weight: Weight of its draws beyond bias terms, 0 to 1.
         """
         table = self._table
         if table.moments is None or not self._n:

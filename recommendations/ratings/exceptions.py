@@ -1,4 +1,4 @@
-"""Refusals of the rating model, in words fit to show a person."""
+"""Errors of the rating model, with messages to show to people."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ TRAIN_COMMAND = "python manage.py ratings train --dataset=PATH"
 
 
 class RatingsError(RecommendationsError):
-    """Something was asked of the rating model that it refuses, and the message says why."""
+    """The rating model refuses a request; the message is the reason."""
 
 
 class DatasetRefused(RatingsError):
@@ -16,14 +16,14 @@ class DatasetRefused(RatingsError):
 
 
 class NoRatingModel(RatingsError):
-    """Nothing was trained yet, or nothing that was trained can be read."""
+    """No model was trained, or none can be read."""
 
     def __init__(self, why: str = "no rating model has been trained yet") -> None:
         super().__init__(f"{why}; run: {TRAIN_COMMAND}")
 
 
 class NoReadableModel(NoRatingModel):
-    """Something was trained, but nothing of it can be read."""
+    """A model was trained, but none can be read."""
 
     def __init__(self) -> None:
         super().__init__("no stored rating model can be read, see the log")
@@ -34,7 +34,7 @@ class ArtefactRefused(RatingsError):
 
 
 class UnknownItems(RatingsError):
-    """Ids that the model has not seen."""
+    """Ids of items without a rating in the training."""
 
     def __init__(self, item_ids: Sequence[str]) -> None:
         self.item_ids = list(item_ids)

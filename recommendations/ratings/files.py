@@ -1,9 +1,9 @@
-"""Reading ratings and titles in the formats that MovieLens has had over the years.
+"""Read ratings and titles in the formats of MovieLens.
 
 Ratings are ``user::item::rating::timestamp``, or the same with commas, semicolons or tabs; the time is optional, and so
 is a header. Titles are ``id::title::genres``, with commas (quoted, where a title holds one), tabs or ``|``. Text is
-UTF-8 or Latin-1, and a file may be gzipped. A line that cannot be read is named and left out; a file without any that
-can is refused.
+UTF-8 or Latin-1, and a file may be gzipped. A line that cannot be read is reported and left out; a file without any
+readable line is refused.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Problems:
             self.first.append(f"{self.path.name}, line {line_number}: {reason}")
 
     def __iter__(self) -> Iterator[str]:
-        """One sentence for each, as many as are worth reading."""
+        """Yield one sentence for each, up to ``PROBLEMS_NAMED``."""
         yield from self.first
         if self.n_lines > len(self.first):
             yield f"{self.path.name}: {self.n_lines - len(self.first)} more lines were left out"
@@ -49,14 +49,14 @@ class Problems:
 
 @dataclass(frozen=True)
 class Title:
-    """What an item is called, with the year where there is one: “Toy Story (1995)”."""
+    """The title of an item, with the year where it has one: “Toy Story (1995)”."""
 
     name: str
     genres: tuple[str, ...] = ()
 
 
 def read_ratings(path: Path) -> tuple[RatingTable, Problems]:
-    """Every rating of a file, or of the ratings file in a folder, in the order of time.
+    """Read every rating of a file, or of the ratings file in a folder, in the order of time.
 
     Raises:
         DatasetRefused: If there is no such file, or no line of it is a rating.
@@ -71,7 +71,8 @@ def read_ratings(path: Path) -> tuple[RatingTable, Problems]:
 
 
 def read_pairs(path: Path) -> tuple[RatingTable, Problems]:
-    """Who, what and when of every line, in the order of the file; a rating is not needed, and nan in the table.
+    """Read user, item and time of every line, in the order of the file; ratings are not needed, and are nan in the
+    table.
 
     Raises:
         DatasetRefused: If there is no such file, or no line of it names a user and an item.
@@ -93,7 +94,7 @@ def read_pairs(path: Path) -> tuple[RatingTable, Problems]:
 
 
 def read_titles(path: Path) -> tuple[dict[str, Title], Problems]:
-    """Titles by item id. Raises DatasetRefused if there is no such file, or no line of it is a title."""
+    """Read titles by item id. Raises DatasetRefused if there is no such file, or no line of it is a title."""
     path = _file_in(path, TITLES_FILES, "titles")
     problems = Problems(path)
     titles: dict[str, Title] = {}
@@ -108,7 +109,7 @@ def read_titles(path: Path) -> tuple[dict[str, Title], Problems]:
 
 
 def titles_beside(dataset: Path) -> Path | None:
-    """The titles file that lies in the folder of a dataset, as MovieLens packs them."""
+    """Return the titles file in the folder of a dataset, as MovieLens packs them."""
     folder = dataset if dataset.is_dir() else dataset.parent
     return _first_of(folder, TITLES_FILES)
 
@@ -163,14 +164,14 @@ def _is_header(number: int, cells: list[str]) -> bool:
 
 
 def _genres_in(cells: list[str]) -> tuple[str, ...]:
-    """``Comedy|Drama`` in one cell; other layouts (dates, links, flags) carry no names of genres."""
+    """Return the genres of ``Comedy|Drama`` in one cell; other layouts (dates, links, flags) have none."""
     if len(cells) != 1:
         return ()
     return tuple(genre.strip() for genre in cells[0].split("|") if genre.strip())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Every line that is not empty, by its number (1 is the first), as stripped cells."""
+    """Yield every line that is not empty, with its number (1 is the first), as stripped cells."""
     lines = _text_of(path).replace("\r\n", "\n").split("\n")  # splitlines() would also cut at Latin-1's 0x85
     separator = _separator_of(next((line for line in lines if line.strip()), ""))
     for number, line in enumerate(lines, start=1):
@@ -192,7 +193,7 @@ def _text_of(path: Path) -> str:
 
 
 def _separator_of(line: str) -> str:
-    """The separator that comes first in a line: it follows the id, while titles and genres may hold any of them."""
+    """Return the separator that comes first in a line, after the id; titles and genres may hold any of them."""
     present = [separator for separator in SEPARATORS if separator in line]
     return min(present, key=line.index, default="::")
 

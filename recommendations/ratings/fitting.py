@@ -1,13 +1,12 @@
-"""Fitting a rating model: how long to sample is learned on held-out ratings, then everything is sampled from.
+"""Fit a rating model: find the length of the chain on held-out ratings, then sample from all ratings.
 
-Two chains run side by side. One has not seen a part of the training's ratings, and says after every draw how well the
-mean of its draws predicts them; when that stops getting better, it says after how many draws it was best, and how far
-to trust them. The other has
-all ratings and is kept up to there. On plenty of ratings the longer chain is the better one; on few, a long chain
-explains away the noise (its variance shrinks draw by draw) and has to be stopped.
+Two chains run side by side. One is not given a part of the ratings, and measures after every draw how well the mean of
+its draws predicts them. When that stops improving, it reports the best number of draws, and the best weight of the
+draws. The other has all ratings and is kept up to that number. With many ratings the longer chain is better; with few,
+a long chain overfits (its noise variance shrinks draw by draw) and has to be stopped.
 
-The first chain is a process of its own (validation.py), since a chain never lets go of Python's lock: two cores take as
-long for both as for one.
+The first chain runs in a process of its own (validation.py), since a chain never releases Python's lock, and two
+threads would take twice as long.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ Report = Callable[[float, str], None]  # how far, from 0 to 1, and what is to be
 
 @dataclass(frozen=True)
 class FitConfig:
-    """What a training may vary.
+    """Parameters of a training.
 
     Attributes:
-        n_factors: Length of the vectors. 32 or more; shrinkage makes the ones too many harmless.
+        n_factors: Length of the vectors. 32 or more; shrinkage makes superfluous ones harmless.
         n_draws: Longest chain.
-        burn_in: First draws, which remember where the chain started, left out of every mean.
-        n_kept: Draws stored at most, evenly spaced; memory and answers' time grow with them.
-        validation_share: Part of the ratings the first chain does not see, at least; of few ratings it is more. 0 makes
-            a chain of ``n_draws`` without asking.
-        patience: Draws without improvement after which the first chain gives up.
+        burn_in: First draws, which depend on the start of the chain, left out of every mean.
+        n_kept: Largest number of draws stored, evenly spaced; memory and response time grow with it.
+        validation_share: Smallest part of the ratings that the first chain is not given; of few ratings it is more. 0
+            makes a chain of ``n_draws`` without validation.
+        patience: Draws without improvement after which the first chain stops.
         seed: The same seed and ratings give the same model.
     """
 
@@ -67,10 +66,10 @@ class FitConfig:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The draws kept, how long the chain was, and how well it did on held-out ratings (None without a validation).
+    """The stored draws, the length of the chain, and the errors on held-out ratings (None without a validation).
 
     Attributes:
-        residuals: Of the ratings of known moments; None where moments add nothing to estimates.
+        residuals: Of the ratings with known times; None where times add nothing to estimates.
     """
 
     draws: KeptDraws
@@ -81,12 +80,12 @@ class Fit:
 
     @property
     def weight(self) -> float:
-        """How far the draws are to be trusted beyond bias terms, 0 to 1."""
+        """Weight of the draws beyond bias terms, 0 to 1."""
         return self.validation.best_weight if self.validation else 1.0
 
 
 def fit(table: RatingTable, config: FitConfig, report: Report) -> Fit:
-    """Sample from everything, as long as the held-out ratings say. ``report`` is called after every draw."""
+    """Sample from all ratings, as long as the held-out ratings suggest. ``report`` is called after every draw."""
     standard = Standard.of(table.ratings)
     keeper = DrawKeeper(
         table.n_items,
@@ -108,7 +107,7 @@ def fit(table: RatingTable, config: FitConfig, report: Report) -> Fit:
 
 
 def validation_task(table: RatingTable, config: FitConfig) -> ValidationTask | None:
-    """The work of the first chain; None when nothing is held out, or too little to measure anything."""
+    """Return the work of the first chain; None when nothing is held out, or too few ratings to measure an error."""
     share = config.validation_share and max(config.validation_share, min(ENOUGH_HELD_OUT / len(table), 0.2))
     rest, held_out = table.split(share, np.random.default_rng(config.seed))
     if len(held_out) < FEWEST_HELD_OUT:
@@ -132,7 +131,7 @@ def _run(
     ask: Callable[[], Progress],
     report: Report,
 ) -> None:
-    """The chain on all ratings, until it is as long as the other one found best."""
+    """Run the chain on all ratings, up to the length that the other one found best."""
 
     def on_draw(number: int, draw: Draw) -> bool:
         for take in takers:

@@ -1,10 +1,10 @@
 """One Markov chain over the weights of the factorization machine, by myfm's Gibbs sampler.
 
 Model: rating ~ N(w0 + a + b + p . q, 1 / alpha) (see features.py), and every weight ~ N(mu, 1 / lambda) with one mu and
-lambda for each factor and each group of features: person ids, items met, item ids, people met, and each kind of thing
-that is known of items, such as genres (descriptions.py). All of them are sampled along with the weights: Bayesian
-factorization machines (Freudenthaler, Schmidt-Thieme and Rendle 2011). So nothing has to be tuned but the number of
-factors and how long to sample.
+lambda for each factor and each group of features: person ids, rated items, item ids, rating persons, and each group of
+item descriptions, such as genres (descriptions.py). All of them are sampled along with the weights: Bayesian
+factorization machines (Freudenthaler, Schmidt-Thieme and Rendle 2011). So only the number of factors and the length of
+the chain have to be chosen.
 
 Ratings are centred and divided by their standard deviation first, so that the same weak hyperpriors fit every scale.
 """
@@ -29,7 +29,7 @@ PERSON_IDS, ITEM_IDS = 0, 2  # places among the groups of features
 
 @dataclass(frozen=True)
 class Standard:
-    """From stars to the units the model computes in, and back."""
+    """The conversion between stars and the units of the model."""
 
     mean: float
     std: float
@@ -47,7 +47,7 @@ class Standard:
 
 @dataclass(frozen=True)
 class GroupPrior:
-    """What a draw believes of weights in a group before it has seen their owner's ratings.
+    """The prior of the weights of a group in one draw.
 
     Attributes:
         mean: Of the linear weight first and then of each factor, shape (1 + n_factors,).
@@ -59,7 +59,7 @@ class GroupPrior:
 
 
 class Draw:
-    """One state of a chain, in standard units. Its arrays change when the chain moves on: copy what is to be kept."""
+    """One state of a chain, in standard units. Its arrays change with the next state: copy what is to be kept."""
 
     def __init__(self, machine: Any, hyper: Any, people: Side, items: Side) -> None:
         self._hyper = hyper
@@ -69,17 +69,17 @@ class Draw:
         self.noise_precision = float(hyper.alpha)
 
     def people(self) -> tuple[Reals, Reals]:
-        """(a, p) of features.py, shapes (n_people,) and (n_people, n_factors)."""
+        """Return (a, p) of features.py, shapes (n_people,) and (n_people, n_factors)."""
         end = self._people.n_features
         return self._people.fold(self._linear[:end], np.ascontiguousarray(self._factors[:end]))
 
     def items(self) -> tuple[Reals, Reals]:
-        """(b, q) of features.py, shapes (n_items,) and (n_items, n_factors)."""
+        """Return (b, q) of features.py, shapes (n_items,) and (n_items, n_factors)."""
         start = self._people.n_features
         return self._items.fold(self._linear[start:], np.ascontiguousarray(self._factors[start:]))
 
     def items_met(self) -> tuple[Reals, Reals]:
-        """(w, v) of items as partners of a person, shapes (n_items,) and (n_items, n_factors)."""
+        """Return (w, v) of items as partners of a person, shapes (n_items,) and (n_items, n_factors)."""
         columns = slice(self._people.n_own, self._people.n_features)
         return self._linear[columns], self._factors[columns]
 
@@ -91,7 +91,7 @@ class Draw:
         )
 
     def estimates(self, person_rows: Integers, item_rows: Integers) -> Reals:
-        """What this one draw says of pairs, in standard units."""
+        """Return the estimates of this draw for pairs, in standard units."""
         (person_biases, people), (item_biases, items) = self.people(), self.items()
         estimated: Reals = self.intercept + person_biases[person_rows] + item_biases[item_rows]
         for start in range(0, len(estimated), PAIRS_AT_ONCE):
@@ -104,10 +104,9 @@ OnDraw = Callable[[int, Draw], bool | None]
 
 
 def sample(table: RatingTable, standard: Standard, *, n_factors: int, n_draws: int, seed: int, on_draw: OnDraw) -> None:
-    """Run one chain; ``on_draw(number, draw)`` sees every state, from number 1, and ends the chain by returning True.
+    """Run one chain; ``on_draw(number, draw)`` gets every state, from number 1, and ends the chain by returning True.
 
-    The same arguments give the same chain. Its length does not change its course, so a longer one starts with the
-    shorter one's states.
+    The same arguments give the same chain; a longer chain starts with the states of a shorter one.
     """
     from myfm import RelationBlock  # here and not above, because it brings pandas, which the web server never needs
     from myfm._myfm import create_train_fm  # what MyFMGibbsRegressor.fit calls, without its progress bar on stderr
@@ -129,7 +128,7 @@ def sample(table: RatingTable, standard: Standard, *, n_factors: int, n_draws: i
 
 
 def _config(people: Side, items: Side, n_draws: int) -> Any:
-    """myfm's own defaults, except that it keeps no draw: ``on_draw`` takes the part that is needed."""
+    """Return myfm's defaults, except that it stores no draw: ``on_draw`` copies the part that is needed."""
     from myfm._myfm import ConfigBuilder, TaskType
 
     sizes = [*people.sizes, *items.sizes]

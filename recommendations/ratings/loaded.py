@@ -1,4 +1,4 @@
-"""One trained model in memory, and what it answers: ids and stars in, ids and stars out."""
+"""One trained model in memory: estimates, lists and similar items, by ids and stars."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ DRAW_PREFIX, BIAS_PREFIX, RESIDUAL_PREFIX = "draws_", "bias_", "residual_"
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a person would say of an item, in stars.
+    """The estimated rating of an item by a person, in stars.
 
     Attributes:
-        uncertainty: How unsure the model is of it: the estimate's standard deviation, in stars.
+        uncertainty: The estimate's standard deviation, in stars.
     """
 
     item_id: str
@@ -38,11 +38,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good estimates were on ratings that the model had not seen. Errors in stars.
+    """Errors of estimates on ratings that the model was not fitted on, in stars.
 
     Attributes:
         n_ratings: In the file.
-        n_new_people, n_new_items: How many of those ratings are by people, or of items, that were not trained on.
+        n_new_people, n_new_items: Number of those ratings by people, or of items, that were not in the training.
         rmse, mae: Of the model.
         bias_rmse, mean_rmse: Of bias terms and of the mean of the training's ratings.
     """
@@ -57,11 +57,11 @@ class Evaluation:
 
 
 def no_report(_fraction: float, _sentence: str) -> None:
-    """Progress that is not shown."""
+    """Report nothing."""
 
 
 class LoadedModel:
-    """One trained model in memory. Its arrays are mapped from disk and are not to be changed."""
+    """One trained model in memory. Its arrays are mapped from disk and must not be changed."""
 
     def __init__(
         self,
@@ -100,13 +100,13 @@ class LoadedModel:
 
     @cached_property
     def titles(self) -> TitleIndex:
-        """Built when the first title is asked for; ids need none."""
+        """The index of titles, built when it is used first; ids need none."""
         times_rated = self.table.times_rated.tolist()
         return TitleIndex(self._titles, dict(zip(self.table.items, times_rated, strict=True)))
 
     @cached_property
     def _is_listed(self) -> Flags:
-        """Which items may be in a list: of several that share a title only the best known, lest it appear twice."""
+        """Mark the items that may be in a list: of several with one title only the most rated one."""
         is_listed = np.zeros(self.table.n_items, dtype=bool)
         seen: set[str] = set()
         for row in np.argsort(-self.table.times_rated, kind="stable"):
@@ -116,19 +116,19 @@ class LoadedModel:
         return is_listed
 
     def knows(self, item_id: str) -> bool:
-        """Whether it has a rating in the training."""
+        """Whether an item has a rating in the training."""
         return item_id in self._row_by_item
 
     def touch(self) -> None:
-        """Have everything that answers need in memory, so that the first of them is not the slow one."""
+        """Load everything that requests need into memory, so that the first one is not slow."""
         self.recommend(self.table.items[:1], [self.scale.high], 1)
         self.similar(self.table.items[0], 1)
         self.titles.nearest("anything")
 
     def recommend(self, item_ids: Sequence[str], ratings: Sequence[float], top: int) -> list[Estimate]:
-        """The best items for a person who rated these, none of them among the answers.
+        """Return the best items for a person with these ratings, without the rated ones.
 
-        Of an item that is rated twice the later rating counts. Ratings outside of the scale are taken as its ends.
+        If an item is rated twice the later rating counts. Ratings outside of the scale are clipped.
 
         Raises:
             ValueError: If the lists differ in length, or a rating is no finite number.
@@ -148,7 +148,7 @@ class LoadedModel:
         ]
 
     def _stars(self, belief: Belief, person_bias: float, item_rows: Integers | slice) -> Reals:
-        """Bias terms, and of what the draws say beyond them as much as they deserve; not yet within the scale."""
+        """Return bias terms plus the weighted estimates of the draws; not clipped to the scale yet."""
         simple = self.bias_terms.mean + person_bias + self.bias_terms.item_biases[item_rows]
         return simple + self.weight * (self.standard.stars(estimates(self.draws, belief, item_rows)) - simple)
 
@@ -165,7 +165,7 @@ class LoadedModel:
         return np.array(list(latest), dtype=np.intp), self.scale.clip(stars)
 
     def similar(self, item_id: str, n: int) -> list[tuple[str, float]]:
-        """(id, similarity) of the items most like one, most alike first, without itself or one of its title.
+        """Return (id, similarity) of the most similar items, without the item itself or others of its title.
 
         Raises:
             UnknownItems: If it has no rating in the training.
@@ -181,11 +181,11 @@ class LoadedModel:
         return [(self.table.items[slot], float(np.clip(alike[slot], -1, 1))) for slot in best]
 
     def estimates_of(self, table: RatingTable, report: Report = no_report) -> Reals:
-        """What people would say of the items of a table, in stars, shape (n_ratings,).
+        """Estimate the ratings of a table, in stars, shape (n_ratings,).
 
-        A person of the training is folded in with the ratings they had there. A new person is taken for the middle of
-        all people, and an item without ratings for the middle of all items. The table's ratings are not looked at; its
-        moments are, where the model has learned what they say (drift.py).
+        A person of the training is folded in with the ratings they had there. A new person gets the mean of all people,
+        and an item without ratings the mean of all items. The table's ratings are not used; its times are, where the
+        model has learned a correction (drift.py).
         """
         known = self.table.matrix()
         item_rows = self._rows(self._row_by_item, table.items, table.item_rows)
@@ -203,14 +203,14 @@ class LoadedModel:
         return self._moved(self.scale.clip(stars), table, item_rows)
 
     def _moved(self, stars: Reals, table: RatingTable, item_rows: Integers) -> Reals:
-        """Estimates, and what the moments of the ratings say besides."""
+        """Add the corrections by time to estimates."""
         if self._drift and self._residuals and table.moments is not None:
             person_rows = self._rows(self._row_by_person, table.people, table.person_rows)
             stars = stars + self._drift.shifts(self._residuals, person_rows, item_rows, table.moments)
         return self.scale.clip(stars)
 
     def evaluate(self, table: RatingTable, report: Report = no_report) -> Evaluation:
-        """Errors on the ratings of a table, beside those of simpler ways."""
+        """Return the errors on the ratings of a table, with those of the baselines."""
         person_rows = self._rows(self._row_by_person, table.people, table.person_rows)
         item_rows = self._rows(self._row_by_item, table.items, table.item_rows)
         stars = self.estimates_of(table, report)
@@ -227,18 +227,18 @@ class LoadedModel:
 
     @staticmethod
     def _rows(row_by_id: dict[str, int], ids: Sequence[str], positions: Integers) -> Integers:
-        """Rows of the training for positions in a table's own list of ids; -1, the row of the unseen, where new."""
+        """Return rows of the training for positions in a table's own list of ids; -1 for new ids."""
         return np.array([row_by_id.get(an_id, -1) for an_id in ids], dtype=np.intp)[positions]
 
 
 def best_first(scores: Reals, n: int) -> Rows:
-    """Rows of the ``n`` highest scores, ties by row, without those at minus infinity."""
+    """Return rows of the ``n`` highest scores, ties by row, without those at minus infinity."""
     order = np.argsort(-scores, kind="stable")[: max(n, 0)]
     return order[np.isfinite(scores[order])]
 
 
 def arrays_of(table: RatingTable, fitted: Fit) -> dict[str, Array]:
-    """Everything about a fit that is stored as arrays; ``LoadedModel.of`` reads it."""
+    """Return all arrays of a fit that are stored; ``LoadedModel.of`` reads them."""
     bias_terms = BiasTerms.fit(table)
     of_time: dict[str, Array] = vars(fitted.residuals) if fitted.residuals else {}
     return {

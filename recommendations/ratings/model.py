@@ -1,7 +1,7 @@
-"""The rating model as its users see it: train, evaluate, predict, similar; ids in, ids out, stars everywhere.
+"""The interface of the rating model: train, evaluate, predict, similar; by ids and stars.
 
-One object stands for a data folder. It loads the newest model there on first use, or when asked to by ``warmup``, and
-keeps it until a newer one is asked for; training adds one. Everything is safe to call from several threads.
+One object represents a data folder. It loads the newest model there on first use, or in ``warmup``, and keeps it until
+a newer one is requested; training adds one. All methods are safe to call from several threads.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class RatingModel:
         config: FitConfig | None = None,
         report: Report = no_report,
     ) -> dict[str, Any]:
-        """Learn from a file of ratings, keep the result, load it, and tell about it.
+        """Train on a file of ratings, store the model, load it, and return its description.
 
         Args:
             dataset: A file in MovieLens' format, or a folder that holds one (files.py).
-            titles: A file of titles; where none is named, one that lies beside the dataset is taken.
+            titles: A file of titles; by default the one beside the dataset.
         """
         started, config = time.monotonic(), config or FitConfig()
         dataset = Path(dataset)
@@ -82,7 +82,7 @@ class RatingModel:
         return self.warmup().about
 
     def evaluate(self, dataset: Path | str, *, report: Report = no_report) -> Evaluation:
-        """Compare estimates with the ratings of a file, and note the figures beside the model."""
+        """Compare estimates with the ratings of a file, and store the errors with the model."""
         loaded = self.current()
         table, problems = read_ratings(Path(dataset))
         _log_problems(problems)
@@ -95,19 +95,21 @@ class RatingModel:
         return evaluation
 
     def predict(self, rated: Sequence[Sequence[Any]], top: int = 20) -> list[list[Any]]:
-        """``[[ids], [ratings]]`` of any person -> ``[[ids], [estimates]]`` of what they have not rated, best first."""
+        """Return ``[[ids], [estimates]]`` of the best items for a person with ``[[ids], [ratings]]``, without the
+        rated ones."""
         item_ids, ratings = rated
         best = self.current().recommend(item_ids, ratings, top)
         return [[estimate.item_id for estimate in best], [estimate.stars for estimate in best]]
 
     def find_similar(self, item_id: str, n: int = 5) -> list[list[str]]:
-        """``[[ids], [names]]`` of the items that people find most like one, without itself, most alike first."""
+        """Return ``[[ids], [names]]`` of the items most similar by ratings, most similar first, without the item
+        itself."""
         loaded = self.current()
         ids = [similar_id for similar_id, _ in loaded.similar(item_id, n)]
         return [ids, [loaded.titles.title_of(similar_id) for similar_id in ids]]
 
     def warmup(self) -> LoadedModel:
-        """Load the newest model, also when an older one is loaded, and touch its memory.
+        """Load the newest model, also when an older one is loaded, and read its memory once.
 
         Raises:
             NoRatingModel: If there is none that can be read.
@@ -117,7 +119,7 @@ class RatingModel:
         return loaded
 
     def current(self) -> LoadedModel:
-        """The newest model. Costs one look at the folder when it is loaded already."""
+        """Return the newest model. One look at the folder when it is loaded already."""
         names = [name for name in names_in(self.folder) if name not in self._refused]
         loaded = self._loaded
         if loaded is None or not names or names[0] != loaded.name:
@@ -126,11 +128,11 @@ class RatingModel:
         return loaded
 
     def evaluations(self) -> list[dict[str, Any]]:
-        """The figures of the loaded model's evaluations, newest first."""
+        """Return the errors of the loaded model's evaluations, newest first."""
         return evaluations_of(self.folder, self.current().name)
 
     def _newest(self, names: list[str]) -> LoadedModel:
-        """The newest that can be read; what cannot is logged once and not tried again."""
+        """Return the newest model that can be read; an unreadable one is logged once and not tried again."""
         for name in names:
             if self._loaded is not None and self._loaded.name == name:
                 return self._loaded
@@ -161,7 +163,7 @@ def _titles(path: Path) -> dict[str, Title]:
 def _about(
     problems: Problems, table: RatingTable, titles: Path | None, config: FitConfig, fitted: Fit, seconds: float
 ) -> dict[str, Any]:
-    """What there is to be known about a model: where it came from, how it was made, how good it is."""
+    """Return the description of a model: its data, its training, its errors."""
     validation = fitted.validation
     return {
         "trained_at": _now(),

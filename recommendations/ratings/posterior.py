@@ -1,20 +1,20 @@
-"""What the kept draws say: of a new person after a few ratings, of pairs, of what is alike.
+"""Estimates from the stored draws: of a new person with a few ratings, of pairs, and the similarity of items.
 
-A draw fixes everything about the items. What is then left open about one person are their linear weight and factors
-z = (w, v), and their ratings are linear in them (features.py):
+A draw fixes all parameters of the items. The unknowns of one person are their linear weight and factors z = (w, v), and
+their ratings are linear in them (features.py):
 
     rating_i - w0 - b_i - c - s . q_i  =  w + v . (s + q_i) + noise
 
-with s and c the vector and bias of the items they met. Under the draw's prior N(mu, diag(1 / lambda)) and its noise
+with s and c the vector and bias of the items they rated. Under the draw's prior N(mu, diag(1 / lambda)) and its noise
 precision alpha the posterior of z is therefore Gaussian, with
 
     precision  A = diag(lambda) + alpha F'F        mean  m = A^-1 (lambda mu + alpha F'y)
 
-where the rows of F are (1, s + q_i) and y is the left side. It is the very conditional that the Gibbs sampler draws
-from, so a person whom the model has never seen is served like one it was trained on. Averaging the means over draws
-instead of sampling from them (Rao-Blackwell) costs no accuracy and leaves nothing to chance.
+where the rows of F are (1, s + q_i) and y is the left side. The Gibbs sampler draws from the same conditional, so a new
+person gets the same estimates as one of the training. Averaging the means over draws instead of sampling from them
+(Rao-Blackwell) loses no accuracy and is deterministic.
 
-Rows are positions among the items; everything between the doors is in standard units (gibbs.Standard).
+Rows are positions among the items; inside this module all values are in standard units (gibbs.Standard).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ RATINGS_AT_ONCE = 256  # of one person; bounds the memory of a fold-in
 
 @dataclass(frozen=True, eq=False)
 class KeptDraws:
-    """The item side of a chain, float32 where it grows with the items, which each have one row (a stretch of memory).
+    """The item side of a chain, float32 where it grows with the items, which have one contiguous row each.
 
-    The last item row stands for any item without ratings: the middle of the prior.
+    The last item row is for any item without ratings: the mean of the prior.
 
     Attributes:
         intercepts, noise_precisions: w0 and alpha, shape (n_draws,).
@@ -45,7 +45,7 @@ class KeptDraws:
         met_linear: w of the item as a partner, shape (n_items, n_draws).
         met_factors: v of the same, shape (n_items, n_draws, n_factors).
         people_covariances: C, of the vectors p over all people, shape (n_draws, n_factors, n_factors).
-        item_spreads: sqrt(q' C q), how far people disagree about an item, shape (n_items, n_draws).
+        item_spreads: sqrt(q' C q), how much people differ about an item, shape (n_items, n_draws).
     """
 
     intercepts: Reals
@@ -81,7 +81,7 @@ class KeptDraws:
 
 
 class DrawKeeper:
-    """Takes the item side of draws as a chain makes them, every ``stride``-th after ``burn_in``."""
+    """Stores the item side of a chain's draws, every ``stride``-th after ``burn_in``."""
 
     def __init__(self, n_items: int, *, n_factors: int, n_draws: int, burn_in: int, n_kept: int) -> None:
         self.burn_in = burn_in
@@ -96,7 +96,7 @@ class DrawKeeper:
         self._item_spreads = np.empty((n_items, n_slots), np.float32)
 
     def take(self, number: int, draw: Draw) -> None:
-        """Keep a draw if it is one of those to keep; numbers start at 1 and come in order."""
+        """Store a draw if it is one of those to keep; numbers start at 1 and come in order."""
         if number <= self.burn_in or (number - self.burn_in - 1) % self.stride:
             return
         slot, prior, unseen = len(self.numbers), draw.prior(PERSON_IDS), draw.prior(ITEM_IDS)
@@ -118,7 +118,7 @@ class DrawKeeper:
         self.numbers.append(number)
 
     def kept(self, up_to: int) -> KeptDraws:
-        """The draws taken until the chain was ``up_to`` long, at least one."""
+        """Return the draws stored until the chain was ``up_to`` long, at least one."""
         n = max(1, sum(number <= up_to for number in self.numbers))
         return KeptDraws(
             **{name: np.stack([small[name] for small in self._small[:n]]) for name in self._small[0]},
@@ -132,12 +132,12 @@ class DrawKeeper:
 
 @dataclass(frozen=True, eq=False)
 class Belief:
-    """What each draw makes of one person.
+    """The posterior of one person's weights under each draw.
 
     Attributes:
         means: m, shape (n_draws, 1 + n_factors).
         precisions: A, shape (n_draws, 1 + n_factors, 1 + n_factors).
-        met_vectors: s, shape (n_draws, n_factors); zero when the person met nothing.
+        met_vectors: s, shape (n_draws, n_factors); zero when the person rated nothing.
         met_biases: c, shape (n_draws,).
     """
 
@@ -148,11 +148,11 @@ class Belief:
 
 
 def fold_in(draws: KeptDraws, item_rows: Integers, ratings: Reals) -> Belief:
-    """The posterior of one person's weights, for every draw at once.
+    """Compute the posterior of one person's weights, for all draws together.
 
     Args:
         draws: Of the items.
-        item_rows: The rated items, each once, below n_items, shape (n_ratings,). None at all gives the prior.
+        item_rows: The rated items, each once, below n_items, shape (n_ratings,). Without any, the result is the prior.
         ratings: In standard units, shape (n_ratings,).
     """
     met_vectors, met_biases = _met(draws, item_rows)
@@ -171,14 +171,14 @@ def fold_in(draws: KeptDraws, item_rows: Integers, ratings: Reals) -> Belief:
 
 
 def _known(draws: KeptDraws, met_vectors: Reals, met_biases: Reals, item_rows: Integers) -> Reals:
-    """w0 + b_i + c + s . q_i: what is known of a rating without its person's own weights, shape (n_draws, n_rows)."""
+    """Return w0 + b_i + c + s . q_i: a rating without its person's own weights, shape (n_draws, n_rows)."""
     products = np.einsum("idk,dk->di", draws.item_vectors[item_rows], met_vectors)
     known: Reals = (draws.intercepts + met_biases)[:, None] + draws.item_biases[item_rows].T + products
     return known
 
 
 def _met(draws: KeptDraws, item_rows: Integers) -> tuple[Reals, Reals]:
-    """(s, c): shapes (n_draws, n_factors) and (n_draws,)."""
+    """Return (s, c): shapes (n_draws, n_factors) and (n_draws,)."""
     weight = partner_weight(np.array(len(item_rows)))
     factors = draws.met_factors[item_rows].astype(np.float64)
     vectors = weight * factors.sum(axis=0)
@@ -188,7 +188,7 @@ def _met(draws: KeptDraws, item_rows: Integers) -> tuple[Reals, Reals]:
 
 
 def _design(draws: KeptDraws, met_vectors: Reals, item_rows: Integers) -> Reals:
-    """F of every draw, shape (n_draws, n_rows, 1 + n_factors)."""
+    """Return F of every draw, shape (n_draws, n_rows, 1 + n_factors)."""
     vectors = draws.item_vectors[item_rows].swapaxes(0, 1).astype(np.float64)
     design = np.ones((*vectors.shape[:2], vectors.shape[2] + 1))
     design[:, :, 1:] = vectors + met_vectors[:, None, :]
@@ -196,10 +196,10 @@ def _design(draws: KeptDraws, met_vectors: Reals, item_rows: Integers) -> Reals:
 
 
 def estimates(draws: KeptDraws, belief: Belief, item_rows: Integers | slice = slice(None)) -> Reals:
-    """What the person would say of items, averaged over draws, in standard units, shape (n_rows,).
+    """Estimate the person's ratings of items, averaged over draws, in standard units, shape (n_rows,).
 
-    By default of every item, and of the one without ratings as the last. Takes one product of a matrix and a vector,
-    since an item's vectors of all draws lie side by side.
+    By default of every item, and of one without ratings as the last. It is one product of a matrix and a vector, since
+    an item's vectors of all draws are contiguous.
     """
     weights, factors = belief.means[:, 0], belief.means[:, 1:]
     alone = draws.intercepts + weights + belief.met_biases + np.einsum("dk,dk->d", factors, belief.met_vectors)
@@ -227,12 +227,12 @@ def uncertainties(draws: KeptDraws, belief: Belief, item_rows: Integers, *, with
 
 
 def similarities(draws: KeptDraws, item_row: int) -> Reals:
-    """How alike people find each item and this one, -1 to 1, shape (n_items,).
+    """Return the similarity of each item and this one, -1 to 1, shape (n_items,).
 
-    The correlation, over the people of the training, between what they would say of the two beyond how good each is
-    found in general: q_i' C q_j / sqrt(q_i' C q_i * q_j' C q_j), with C the covariance of people's vectors. It does not
-    depend on the axes a draw happens to lie in, so it can be averaged over draws; of an item that few have rated the
-    draws disagree, and its correlations shrink.
+    It is the correlation, over the people of the training, of their estimates of the two items, apart from the items'
+    biases: q_i' C q_j / sqrt(q_i' C q_i * q_j' C q_j), with C the covariance of people's vectors. It does not depend on
+    the axes of a draw, so it can be averaged over draws; for an item with few ratings the draws disagree, and its
+    correlations shrink.
     """
     directions = np.einsum("dkl,dl->dk", draws.people_covariances, draws.item_vectors[item_row])
     products = np.einsum("idk,dk->id", draws.item_vectors[: draws.n_items], directions.astype(np.float32))
