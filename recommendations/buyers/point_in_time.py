@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recommendations.buyers.context import HISTORY_DECAY, HISTORY_LENGTH
 from recommendations.buyers.histories import choice_sets_of, longest_dwell
 from recommendations.buyers.sessions import one_per_occasion
+from recommendations.engine.arrays import first_of_runs
 from recommendations.engine.demand import demand_counts
 from recommendations.engine.features import BuyerFeatures, Market
 from recommendations.engine.logit import NewtonConfig
@@ -99,11 +100,7 @@ def histories_in(
     used = np.flatnonzero((weights > 0) & (rows >= 0))[::-1]
     # each car once, where it was opened last, by the strongest event
     by_car = used[np.lexsort((-used, rows[used], events.buyer_ids[used]))]
-    is_last = np.ones(len(by_car), bool)
-    is_last[1:] = (events.buyer_ids[by_car][1:] != events.buyer_ids[by_car][:-1]) | (
-        rows[by_car][1:] != rows[by_car][:-1]
-    )
-    firsts = np.flatnonzero(is_last)
+    firsts = np.flatnonzero(first_of_runs(events.buyer_ids[by_car], rows[by_car]))
     cars = by_car[firsts]
     if len(cars):
         weights[cars] = np.maximum.reduceat(weights[by_car], firsts)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.arrays import first_of_runs, rank_in_runs
+
 SESSION_SECONDS = 1_800.0  # without an event end a session
 FURTHER_OCCASION = 0.5  # each counts so much of the one before: all that is known about one car is at most twice one
 
@@ -40,10 +42,8 @@ def one_per_occasion(
     """
     sessions = sessions_of(buyer_ids, occurred_at)
     order = np.lexsort((occurred_at, -np.abs(strengths), subjects, sessions))
-    is_first = np.ones(len(order), bool)
-    is_first[1:] = (sessions[order][1:] != sessions[order][:-1]) | (subjects[order][1:] != subjects[order][:-1])
     counts = np.zeros(len(order), bool)
-    counts[order[is_first]] = True
+    counts[order[first_of_runs(sessions[order], subjects[order])]] = True
     return counts
 
 
@@ -83,10 +83,7 @@ def saturated(
         weights: Of each event after decay, >= 0, shape (n_events,).
     """
     order = np.lexsort((-weights, subjects, buyer_ids))
-    is_first = np.ones(len(order), bool)
-    is_first[1:] = (buyer_ids[order][1:] != buyer_ids[order][:-1]) | (subjects[order][1:] != subjects[order][:-1])
-    starts = np.flatnonzero(is_first)
-    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    rank = rank_in_runs(first_of_runs(buyer_ids[order], subjects[order]))
     counted = np.empty(len(order))
     counted[order] = weights[order] * FURTHER_OCCASION**rank
     return counted

@@ -1,4 +1,4 @@
-"""What arrays hold, by names that annotations share."""
+"""Names for the types of arrays, and runs of equal rows in sorted arrays."""
 
 from __future__ import annotations
 
@@ -17,3 +17,16 @@ Codes = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 Texts = NDArray[np.object_]
 Array = NDArray[Any]  # of a type that its name or column decides
+
+
+def first_of_runs(*columns: Array) -> Flags:
+    """Mark the first row of each run of equal rows, shape (n,); ``columns`` are at least one, of length n."""
+    is_first = np.ones(len(columns[0]), bool)
+    is_first[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    return is_first
+
+
+def rank_in_runs(is_first: Flags) -> Rows:
+    """Return the position of each row in its run, from 0, shape (n,); ``is_first`` as from ``first_of_runs``."""
+    starts = np.flatnonzero(is_first)
+    return np.arange(len(is_first)) - np.repeat(starts, np.diff(np.r_[starts, len(is_first)]))

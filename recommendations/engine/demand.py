@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recommendations.engine.arrays import first_of_runs
+
 SECONDS_A_DAY = 86_400.0
 DEMAND_HALF_LIFE_DAYS = 3.0
 DEMAND_LOOKBACK_DAYS = 14.0  # older events count less than a twentieth, and are not read
@@ -66,9 +68,7 @@ def demand_counts(
     decayed = strengths[counted] * np.exp2(-age[counted] / DEMAND_HALF_LIFE_DAYS)
     buyers, rows = np.broadcast_to(np.asarray(buyer_ids), counted.shape)[counted], rows[counted]
     order = np.lexsort((-decayed, rows, buyers))
-    is_first = np.ones(len(order), bool)
-    is_first[1:] = (rows[order][1:] != rows[order][:-1]) | (buyers[order][1:] != buyers[order][:-1])
-    strongest = order[is_first]
+    strongest = order[first_of_runs(rows[order], buyers[order])]
     return np.bincount(rows[strongest], decayed[strongest], minlength=n_rows).astype(np.float64)
 
 

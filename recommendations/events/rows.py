@@ -14,7 +14,7 @@ from psycopg.types.numeric import Int8
 
 from accounts.models import Buyer
 from catalog.querysets import ITEMS
-from recommendations.engine.arrays import Flags, Integers
+from recommendations.engine.arrays import Flags, Integers, first_of_runs, rank_in_runs
 from recommendations.models import EventKind, Interaction, ServedList
 from recommendations.models.arrays import as_objects, read_columns
 from recommendations.models.bots import is_person
@@ -129,9 +129,7 @@ class EventRows:
     def newest_per_buyer(self, n: int) -> EventRows:
         """At most n of the newest events of each buyer."""
         order = np.lexsort((-self.occurred_at, self.buyer_ids))
-        buyers = self.buyer_ids[order]
-        starts = np.flatnonzero(np.r_[True, buyers[1:] != buyers[:-1]]) if len(self) else np.empty(0, np.intp)
-        rank = np.arange(len(self)) - np.repeat(starts, np.diff(np.r_[starts, len(self)]))
+        rank = rank_in_runs(first_of_runs(self.buyer_ids[order]))
         return self.take(np.sort(order[rank < n]))
 
 

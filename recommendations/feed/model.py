@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-from recommendations.engine.arrays import Floats, Rows
+from recommendations.engine.arrays import Floats, Rows, first_of_runs, rank_in_runs
 
 WEIGHT_RANGE = (2.0, 60.0)  # range of the number of shows that the prior of a like rate is worth
 USUAL_WEIGHT = 15.0  # that number before there is data
@@ -243,10 +243,7 @@ def _strongest(rows: Rows, values: Floats, allowed: NDArray[np.bool_], n: int) -
     """Return the positions of the ``n`` allowed values of largest magnitude in each row."""
     at = np.flatnonzero(allowed)
     at = at[np.lexsort((-np.abs(values[at]), rows[at]))]
-    starts = np.r_[0, np.flatnonzero(np.diff(rows[at])) + 1] if len(at) else np.zeros(0, np.intp)
-    lengths = np.diff(np.r_[starts, len(at)])
-    rank = np.arange(len(at)) - np.repeat(starts, lengths)
-    strongest: Rows = at[rank < n]
+    strongest: Rows = at[rank_in_runs(first_of_runs(rows[at])) < n]
     return strongest
 
 
