@@ -59,7 +59,6 @@ class BuyerContext:
         is_personal: Whether the buyer has a preference of their own.
         n_events: The number of events that the preference was computed from.
         history: Archetype codes of the buyer's last cars, int32, and their strengths, float64, of the same length.
-        opened_make_ids: Makes of those cars.
         opened_ids: Listings of those cars, the newest first.
         read: What else was read of the buyer in the same statement; None: it is read when needed.
         wishes: Stated wishes that later events have not contradicted.
@@ -72,7 +71,6 @@ class BuyerContext:
     is_personal: bool
     n_events: int
     history: tuple[NDArray[np.int32], NDArray[np.float64]]
-    opened_make_ids: frozenset[int]
     opened_ids: tuple[int, ...] = ()
     read: BuyerReading | None = None
     wishes: tuple[Wish, ...] = ()
@@ -147,7 +145,6 @@ def buyer_context_in(
         is_personal=preference is not None,
         n_events=preference.n_interactions if preference else 0,
         history=(listing_index.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
-        opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
         opened_ids=tuple(event.listing_id for event in recent),
         read=read,
         wishes=wishes_of(buyer, listing_index, asked or asked_by(buyer, moment, read))
@@ -171,11 +168,10 @@ def interests_of(preference: Preference | None, ranker: Ranker) -> tuple[Interes
 
 
 class Opened(NamedTuple):
-    """A car that a buyer dealt with, its strongest event's weight, and its make."""
+    """A car that a buyer acted on, and the weight of their strongest event on it."""
 
     listing_id: int
     weight: float
-    make_id: int | None
 
 
 def recently_opened(
@@ -190,11 +186,11 @@ def recently_opened(
         events = events.filter(occurred_at__lt=before)
     if kinds is None:
         events = events.filter(kind__weight__gt=0)
-        rows = events.values_list("listing_id", "kind__weight", "listing__make_id")
+        rows = events.values_list("listing_id", "kind__weight")
         return one_per_car([Opened(*row) for row in rows[:OPENED_READ]])
     events = events.filter(kind__in=[slug for slug, kind in kinds.items() if kind.weight > 0])
-    found = events.values_list("listing_id", "kind_id", "listing__make_id")[:OPENED_READ]
-    return one_per_car([Opened(listing_id, kinds[slug].weight, make_id) for listing_id, slug, make_id in found])
+    found = events.values_list("listing_id", "kind_id")[:OPENED_READ]
+    return one_per_car([Opened(listing_id, kinds[slug].weight) for listing_id, slug in found])
 
 
 def one_per_car(events: Iterable[Opened]) -> list[Opened]:

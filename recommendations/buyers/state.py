@@ -41,14 +41,14 @@ EVENTS_READ = 200  # the newest favourable ones of a buyer: what reasons may men
 SEARCHES_READ = 3  # the newest saved ones of a buyer
 
 OPENED = """
-SELECT coalesce(json_agg(json_build_array(listing_id, weight, make_id)), '[]') FROM (
-    SELECT listing_id, max(weight) AS weight, make_id FROM (
-        SELECT i.listing_id, k.weight, l.make_id, row_number() OVER (ORDER BY i.occurred_at DESC, i.id DESC) AS number
+SELECT coalesce(json_agg(json_build_array(listing_id, weight)), '[]') FROM (
+    SELECT listing_id, max(weight) AS weight FROM (
+        SELECT i.listing_id, k.weight, row_number() OVER (ORDER BY i.occurred_at DESC, i.id DESC) AS number
         FROM recommendations_interaction i
         JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight > 0
-        JOIN catalog_listing l ON l.id = i.listing_id
-        WHERE i.buyer_id = %(buyer)s ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(n_read)s) AS newest
-    GROUP BY listing_id, make_id ORDER BY min(number) LIMIT %(n_opened)s) AS cars"""
+        WHERE i.buyer_id = %(buyer)s AND i.listing_id IS NOT NULL
+        ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(n_read)s) AS newest
+    GROUP BY listing_id ORDER BY min(number) LIMIT %(n_opened)s) AS cars"""
 
 # ruff: noqa: S608 -- the columns are those that the attributes declare
 EVENTS = f"""
@@ -243,7 +243,7 @@ def log_digest(
         relations=relations,
         stock=stock,
         read_at=read_at,
-        opened=tuple(Opened(listing_id, float(weight), make_id) for listing_id, weight, make_id in json.loads(opened)),
+        opened=tuple(Opened(listing_id, float(weight)) for listing_id, weight in json.loads(opened)),
         dismissed=frozenset(dismissed),
         events=tuple(map(tuple, json.loads(events))),
         newest=tuple(

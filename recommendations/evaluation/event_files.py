@@ -128,12 +128,8 @@ def as_number(cell: str) -> float | None:
 
 
 def read_event_file(path: Path, columns: Columns) -> EventFile:
-    """Every event of a file, oldest first.
-
-    Raises:
-        FileRefused: If it cannot be read, lacks a column, holds a time or weight that is none (naming the line), or no
-            row remains.
-    """
+    """Every event of a file, oldest first. Raises FileRefused if it cannot be read, lacks a column, holds a time or
+    weight that is none (naming the line), or no row remains."""
     users, items, days, weights = [], [], [], []
     left_out: Counter[str] = Counter()
     with table_in(path, columns.header, columns.delimiter) as (header, rows):
@@ -330,11 +326,8 @@ def _days_in(
 def table_in(
     path: Path, header: Sequence[str] = (), delimiter: str | None = None
 ) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
-    """The header of a file and its rows with their lines, cells stripped; to be read within the context.
-
-    Raises:
-        FileRefused: If it cannot be opened or read, a name is repeated, or a row is of another length.
-    """
+    """The header of a file and its rows with their lines, cells stripped; to be read within the context. Raises
+    FileRefused if it cannot be opened or read, a name is repeated, or a row is of another length."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", newline="", encoding="utf-8-sig") as file:

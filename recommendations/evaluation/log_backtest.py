@@ -130,11 +130,8 @@ def cutoff_of(text: str) -> float:
 
 
 def backtest_log(parameters: LogParameters, report: Report = no_report) -> Outcome:
-    """Learn from what was known at a moment, and find what buyers did after it.
-
-    Raises:
-        EvaluationRefused: If there is nothing to learn from or to test on, or the version cannot be asked.
-    """
+    """Learn from what was known at a moment, and find what buyers did after it. Raises EvaluationRefused if there is
+    nothing to learn from or to test on, or the version cannot be asked."""
     report(0.02, "reading listings and events")
     events = read_events(since=timezone.now() - timedelta(days=parameters.history_days))
     begin = log_cutoff(events, parameters)

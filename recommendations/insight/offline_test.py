@@ -189,7 +189,7 @@ def lately_opened(
 ) -> list[Opened]:
     """Return from events that are read already, oldest first, what ``context.recently_opened`` would read."""
     pairs = zip(listing_ids.tolist()[::-1], kinds_of_events.tolist()[::-1], strict=True)
-    liked = (Opened(key, kinds[slug].weight, None) for key, slug in pairs if key and kinds[slug].weight > 0)
+    liked = (Opened(key, kinds[slug].weight) for key, slug in pairs if key and kinds[slug].weight > 0)
     return one_per_car(islice(liked, OPENED_READ))
 
 

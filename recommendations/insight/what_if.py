@@ -248,8 +248,8 @@ def opened_by(question: WhatIf) -> list[Opened]:
     kinds = question.kinds or EventKind.objects.in_bulk()
     with_cars = [(event.listing_id, kinds[event.kind].weight) for event in reversed(question.events)]
     liked = [(listing_id, weight) for listing_id, weight in with_cars if listing_id and weight > 0]
-    make_ids = dict(Listing.objects.filter(pk__in=[key for key, _ in liked]).values_list("pk", "make_id"))
-    hypothetical = [Opened(key, weight, make_ids[key]) for key, weight in liked if key in make_ids]
+    existing = set(Listing.objects.filter(pk__in=[key for key, _ in liked]).values_list("pk", flat=True))
+    hypothetical = [Opened(key, weight) for key, weight in liked if key in existing]
     return one_per_car([*hypothetical, *recently_opened(question.buyer, question.as_of, question.kinds)])
 
 

@@ -56,11 +56,8 @@ class Title:
 
 
 def read_ratings(path: Path) -> tuple[RatingTable, Problems]:
-    """Read every rating of a file, or of the ratings file in a folder, in the order of time.
-
-    Raises:
-        DatasetRefused: If there is no such file, or no line of it is a rating.
-    """
+    """Read every rating of a file, or of the ratings file in a folder, in the order of time. Raises DatasetRefused
+    if there is no such file, or no line of it is a rating."""
     path = _file_in(path, RATINGS_FILES, "ratings")
     problems = Problems(path)
     # stable: lines of one moment keep their order
@@ -72,11 +69,7 @@ def read_ratings(path: Path) -> tuple[RatingTable, Problems]:
 
 def read_pairs(path: Path) -> tuple[RatingTable, Problems]:
     """Read user, item and time of every line, in the order of the file; ratings are not needed, and are nan in the
-    table.
-
-    Raises:
-        DatasetRefused: If there is no such file, or no line of it names a user and an item.
-    """
+    table. Raises DatasetRefused if there is no such file, or no line of it names a user and an item."""
     path = _file_in(path, RATINGS_FILES, "ratings")
     problems = Problems(path)
     pairs = list(_pair_lines(path, problems))

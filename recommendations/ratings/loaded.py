@@ -165,11 +165,8 @@ class LoadedModel:
         return np.array(list(latest), dtype=np.intp), self.scale.clip(stars)
 
     def similar(self, item_id: str, n: int) -> list[tuple[str, float]]:
-        """Return (id, similarity) of the most similar items, without the item itself or others of its title.
-
-        Raises:
-            UnknownItems: If it has no rating in the training.
-        """
+        """Return (id, similarity) of the most similar items, without the item itself or others of its title. Raises
+        UnknownItems if it has no rating in the training."""
         if not self.knows(item_id):
             raise UnknownItems([item_id])
         row = self._row_by_item[item_id]

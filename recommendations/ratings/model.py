@@ -109,11 +109,8 @@ class RatingModel:
         return [ids, [loaded.titles.title_of(similar_id) for similar_id in ids]]
 
     def warmup(self) -> LoadedModel:
-        """Load the newest model, also when an older one is loaded, and read its memory once.
-
-        Raises:
-            NoRatingModel: If there is none that can be read.
-        """
+        """Load the newest model, also when an older one is loaded, and read its memory once. Raises NoRatingModel if
+        there is none that can be read."""
         loaded = self.current()
         loaded.touch()
         return loaded

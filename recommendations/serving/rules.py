@@ -46,10 +46,7 @@ class Rules:
 
     def policy(self, k: int) -> ListPolicy:
         """The policy of a list of ``k``. One shorter than the placement's explores as much, as far as it has room.
-
-        Raises:
-            ValueError: If the placement's own list has fewer positions than are reserved.
-        """
+        Raises ValueError if the placement's own list has fewer positions than are reserved."""
         exploration_share = self.placement.exploration_positions / max(k, 1)
         if k < self.placement.k:
             left = 1.0 - self.placement.promoted_share - self.placement.fresh_share

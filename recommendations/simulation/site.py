@@ -171,7 +171,7 @@ class SimulatedSite:
         events = self.log.events([buyer_id])
         liked = events.take((events.listing_ids > 0) & (weights_of(events) > 0))
         pairs = zip(liked.listing_ids.tolist(), weights_of(liked).tolist(), strict=True)
-        return [Opened(listing_id, weight, None) for listing_id, weight in reversed(list(pairs)[-HISTORY_LENGTH:])]
+        return [Opened(listing_id, weight) for listing_id, weight in reversed(list(pairs)[-HISTORY_LENGTH:])]
 
     def market_statistics(self, now: float) -> MarketStatistics:
         """Return demand, contacts and leads as of the last full ten minutes; price drops are not known."""
