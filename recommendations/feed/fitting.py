@@ -26,7 +26,7 @@ from psycopg.sql import SQL, Composed, Literal
 from jobs.queue import enqueue_once_on_commit
 from recommendations import telemetry
 from recommendations.feed.held_out import FeedLog
-from recommendations.feed.log import VARIANT
+from recommendations.feed.log import VARIANT, execute
 from recommendations.feed.memory import Items, config, memory, pack_model
 from recommendations.feed.model import FeedEvents, fit_feed
 from recommendations.models import BotMark, FeedFit, FeedJudgement
@@ -234,14 +234,28 @@ def lock_fits() -> Iterator[tuple[int, ...]]:
         yield cursor.fetchone()
 
 
+# Directly to the driver: Django would read the former content before, and write the new one as text.
+WRITE_FIT = """
+    INSERT INTO recommendations_feedfit AS former (id, number, content, fitted_at, seconds, n_shown, n_actions)
+    VALUES (
+        %(pk)s::smallint, %(number)s::bigint, %(content)s::bytea, %(fitted_at)s::timestamptz,
+        coalesce(%(seconds)s::float8, 0), coalesce(%(n_shown)s::bigint, 0), coalesce(%(n_actions)s::bigint, 0)
+    )
+    ON CONFLICT (id) DO UPDATE SET
+        number = greatest(excluded.number, former.number + 1),
+        content = excluded.content,
+        fitted_at = excluded.fitted_at,
+        seconds = coalesce(%(seconds)s::float8, former.seconds),
+        n_shown = coalesce(%(n_shown)s::bigint, former.n_shown),
+        n_actions = coalesce(%(n_actions)s::bigint, former.n_actions)
+"""
+
+
 def write_fit(content: bytes, now: datetime, **figures: float) -> None:
     """Store a packed model, which every process then serves; ``figures`` are further fields of ``FeedFit``."""
-    before = FeedFit.objects.defer("content").first()
-    number = max(int(now.timestamp() * 1000), before.number + 1 if before else 0)
-    fields = {"seconds": 0.0} if before is None else {}
-    FeedFit.objects.update_or_create(
-        pk=1, defaults={**fields, **figures, "number": number, "content": content, "fitted_at": now}
-    )
+    fields = {"seconds": None, "n_shown": None, "n_actions": None, **figures}
+    number = int(now.timestamp() * 1000)
+    execute(WRITE_FIT, {"pk": FeedFit.ONLY, "number": number, "content": content, "fitted_at": now, **fields})
 
 
 def force_next_fit() -> None:

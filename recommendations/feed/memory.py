@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from django.conf import settings
@@ -22,10 +23,10 @@ from scipy.sparse import csr_array
 from catalog.models import Listing
 from catalog.querysets import ITEMS
 from recommendations.engine.arrays import Array
+from recommendations.feed.log import execute
 from recommendations.feed.model import FeedConfig, FeedEvents, FeedModel, fit_feed
 from recommendations.feed.ranking import ItemScorer
 from recommendations.listings.listing_index import read_changes, read_oldest_open_transaction
-from recommendations.models import FeedFit
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,13 @@ class Items:
         """Return the rows of those listings that are items, in their order."""
         row_of = self.row_of
         return np.array([row_of[each] for each in listing_ids if each in row_of], np.intp)
+
+    @cached_property
+    def prior_model(self) -> FeedModel:
+        """The model without events: each item has the base rate, and no neighbours."""
+        nothing = np.zeros(0, np.intp)
+        events = FeedEvents(nothing, nothing, nothing, nothing, np.zeros(0, np.int8), 1, len(self.names))
+        return fit_feed(events, self.tags, config(bool(self.tags.nnz)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +192,8 @@ class Memory:
         assert self._items is not None  # noqa: S101 (for the type checker)
         number, arrays = self._fit
         model = model_for_items(arrays, self._items)
+        if self._view is not None and self._view.items is self._items:
+            return View(self._items, self._view.scorer.with_model(model), number)
         return View(self._items, ItemScorer(model, self._items.tags, self._items.is_live), number)
 
     def _follow_items(self, newest_change: int | None) -> None:
@@ -254,10 +264,10 @@ def pack_model(model: FeedModel, listing_ids: NDArray[np.int64]) -> bytes:
 
 def read_fit(number: int | None) -> tuple[int | None, dict[str, Array]]:
     """Return the newest fit and its number, which may be higher than ``number``; no arrays when there is none."""
-    found = FeedFit.objects.values_list("number", "content").first() if number is not None else None
-    if found is None:
+    found = execute("SELECT number, content FROM recommendations_feedfit", {}) if number is not None else None
+    if not found:
         return number, {}
-    return found[0], unpack_arrays(bytes(found[1]))
+    return found[0][0], unpack_arrays(found[0][1])
 
 
 def unpack_arrays(content: bytes) -> dict[str, Array]:
@@ -272,13 +282,7 @@ def model_for_items(arrays: dict[str, Array], items: Items) -> FeedModel:
     Items that the fit does not know get its median and its largest uncertainty; without a fit, the prior of their
     genres.
     """
-    n_items = len(items.names)
-    nothing = np.zeros(0, np.intp)
-    fresh = fit_feed(
-        FeedEvents(nothing, nothing, nothing, nothing, np.zeros(0, np.int8), 1, n_items),
-        items.tags,
-        config(bool(items.tags.nnz)),
-    )
+    n_items, fresh = len(items.names), items.prior_model
     if not arrays:
         return fresh
     order = np.argsort(items.listing_ids)

@@ -8,6 +8,7 @@ action counts in the next list.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,13 +127,24 @@ class ItemScorer:
     def __init__(self, model: FeedModel, tags: csr_array, is_live: NDArray[np.bool_], seed: int = 0) -> None:
         """Prepare arrays. ``tags`` is 1 where an item has a genre; ``is_live`` marks the items that may be listed."""
         rng = np.random.default_rng(seed)
-        self.model, self.is_live = model, is_live
+        self.is_live, self._tags = is_live, Table(tags)
         self.n_items, self._has_tags = len(is_live), tags.nnz > 0
-        self._tags, self._neighbours = Table(tags), Table(model.neighbours)
         scaled_tags = tags.multiply(tag_scales(tags)[:, None]).astype(np.float32).tocsr()
         # many items have the same genres, whose score is then computed once
         first_rows, self._genres_of = group_equal_rows(tags, rng)
         self._genres = scaled_tags[first_rows]
+        self._noise = rng.standard_normal(NOISE_LENGTHS * max(self.n_items, 1), np.float32)
+        self._shuffled = rng.permutation(self.n_items)
+        self._use(model)
+
+    def with_model(self, model: FeedModel) -> ItemScorer:
+        """Return a scorer of the same items by another model; it shares what depends on the items alone."""
+        scorer = copy(self)
+        scorer._use(model)
+        return scorer
+
+    def _use(self, model: FeedModel) -> None:
+        self.model, self._neighbours = model, Table(model.neighbours)
         self._rates = 1 / (1 + np.exp(-model.means.astype(np.float64)))
         self._shows_for_a_like = 1 / float(self._rates.mean()) if self.n_items else np.inf
         # shows and likes after the fit change these three
@@ -140,8 +152,6 @@ class ItemScorer:
             each.copy() for each in (model.n_shown, model.means, model.deviations)
         )
         self._n_likes = model.n_likes
-        self._noise = rng.standard_normal(NOISE_LENGTHS * max(self.n_items, 1), np.float32)
-        self._shuffled = rng.permutation(self.n_items)
 
     def make_list(self, history: UserHistory, rules: FeedRules, rng: np.random.Generator, spare: int = 0) -> FeedList:
         """Return a user's next list and ``spare`` further items, in case some are no longer live; all different, best

@@ -10,7 +10,9 @@ from console.formats import stamp
 class FeedFit(models.Model):
     """What the feed learned of its items, in one row: a new fit takes the place of the old, and has another number."""
 
-    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
     number = models.BigIntegerField(help_text="Of the fit; what a process has in memory is as good as its number.")
     content = models.BinaryField(help_text="Its arrays, as npz.")
     fitted_at = models.DateTimeField(help_text="When it was made, or last found to be up to date.")

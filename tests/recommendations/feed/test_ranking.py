@@ -167,6 +167,21 @@ def test_an_item_that_was_shown_enough_needs_no_place_of_its_own():
     assert found.sources == [TOP] * 10
 
 
+def test_a_scorer_that_is_given_another_model_is_as_one_made_with_it():
+    rng, tags = np.random.default_rng(0), np.random.default_rng(1).random((50, 6)) < 0.3
+    first, second = (rng.normal(-2, 1, 50) for _ in range(2))
+    neighbours = rng.normal(0, 1, (50, 50))
+    used = scorer(first, tags=tags, deviations=0.4)
+    used.note_liked(rows(3, 4))
+    new = scorer(second, tags=tags, neighbours=neighbours)
+    who, rules = person(shown=[1, 2, 3], liked=[2], disliked=[7]), FeedRules()
+    expected = new.make_list(who, rules, np.random.default_rng(5), spare=3)
+    found = used.with_model(new.model).make_list(who, rules, np.random.default_rng(5), spare=3)
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    assert used.model.means.tolist() == np.float32(first).tolist(), "who holds the former one goes on with it"
+
+
 def test_what_is_shown_meanwhile_is_not_among_the_least_shown():
     items = scorer([0.0] * 12, n_shown=[0] * 12)
     items.note_shown(np.arange(11))
