@@ -267,21 +267,31 @@ def force_next_fit() -> None:
 
 REQUESTED_TASK = "recommendations.refresh_feed_when_asked"
 _requested_at = float("-inf")
+_refused_until = float("-inf")  # epoch seconds: until then a worker refuses a requested fit, by the newest known fit
 _attempted_at = float("-inf")
 _attempt_lock = threading.Lock()
 
 
 def request_fit() -> None:
-    """Enqueue a fit in a worker, at most once in ``REQUEST_SECONDS`` for this process."""
+    """Enqueue a fit in a worker, at most once in ``REQUEST_SECONDS`` for this process.
+
+    Not while a worker would refuse it: to enqueue a task, and to refuse it, costs a few milliseconds each.
+    """
     global _requested_at
-    if time.monotonic() - _requested_at >= REQUEST_SECONDS:
+    if time.monotonic() - _requested_at >= REQUEST_SECONDS and time.time() >= _refused_until:
         _requested_at = time.monotonic()
         enqueue_once_on_commit(REQUESTED_TASK)
 
 
-def ensure_fitted(fitted_at: datetime | None) -> None:
-    """Fit in a thread of this process if no process has fitted for long; the caller does not wait."""
-    global _attempted_at
+def ensure_fitted(fitted_at: datetime | None, seconds: float | None = None) -> None:
+    """Fit in a thread of this process if no process has fitted for long; the caller does not wait.
+
+    Args:
+        fitted_at: Time of the newest fit; None before the first one.
+        seconds: Processor time that it took; None if that is not known.
+    """
+    global _attempted_at, _refused_until
+    _refused_until = fitted_at.timestamp() + REQUESTED_IDLE_FACTOR * (seconds or 0.0) if fitted_at else float("-inf")
     patience = PATIENCE_PERIODS * settings.FEED_REFRESH_SECONDS
     if fitted_at is not None and (timezone.now() - fitted_at).total_seconds() < patience:
         return

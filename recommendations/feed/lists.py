@@ -72,7 +72,7 @@ def recommend(user_id: str) -> list[str]:
     telemetry.FEED_LISTS.inc()
     for source, n in Counter(sources).items():
         telemetry.FEED_ITEMS.labels(source).inc(n)
-    ensure_fitted(state.fitted_at)
+    ensure_fitted(state.fitted_at, state.fit_seconds)
     return [view.items.names[row] for row in rows]
 
 

@@ -30,6 +30,7 @@ READ = """
         (SELECT max(id) FROM catalog_listingchange),
         fit.number,
         fit.fitted_at,
+        fit.seconds,
         who.id,
         who.is_personalised,
         who.id IS NULL AND EXISTS (SELECT FROM accounts_erasedid WHERE digest = %(digest)s::text),
@@ -109,6 +110,7 @@ class UserState:
         newest_change: Newest id of the log of listing changes; None when it is empty.
         fit_number: Number of the newest fit; None before the first one.
         fitted_at: Time of the newest fit; None before the first one.
+        fit_seconds: Processor time of the newest fit; None before the first one.
         is_known: Whether there is a buyer with this id.
         is_personalised: Whether lists may be personal.
         is_erased: Whether the user was erased and has done nothing since.
@@ -119,6 +121,7 @@ class UserState:
     newest_change: int | None
     fit_number: int | None
     fitted_at: datetime | None
+    fit_seconds: float | None
     is_known: bool
     is_personalised: bool
     is_erased: bool
@@ -129,10 +132,17 @@ class UserState:
 def read_user_state(user_id: str) -> UserState:
     digest = ErasedId.digest_of(user_id)
     rows = execute(READ, {"user_id": user_id, "digest": digest, "events": EVENTS_READ, "lists": LISTS_READ})
-    newest_change, fit_number, fitted_at, buyer_id, is_personalised, is_erased, actions, shown = rows[0]
-    is_personalised = is_personalised is not False
+    newest_change, number, fitted_at, seconds, buyer_id, is_personalised, is_erased, actions, shown = rows[0]
     return UserState(
-        newest_change, fit_number, fitted_at, buyer_id is not None, is_personalised, is_erased, actions, shown
+        newest_change,
+        number,
+        fitted_at,
+        seconds,
+        is_known=buyer_id is not None,
+        is_personalised=is_personalised is not False,
+        is_erased=is_erased,
+        actions=actions,
+        shown=shown,
     )
 
 
@@ -196,4 +206,5 @@ def execute(statement: str, parameters: Mapping[str, Any]) -> Any:
     connection.ensure_connection()
     with connection.wrap_database_errors:
         cursor = PreparingCursor(connection.connection).execute(statement, parameters, binary=True)
-        return cursor.fetchall() if cursor.description else cursor.rowcount
+        has_rows = cursor.pgresult is not None and cursor.pgresult.nfields  # faster than to build a description
+        return cursor.fetchall() if has_rows else cursor.rowcount

@@ -288,8 +288,11 @@ class ItemScorer:
             return np.zeros(0, np.intp)
         enough = rules.enough_shown if self._has_tags else min(rules.enough_shown, self._shows_for_a_like)
         looked_at = self._drawn(free, UNSEEN_POOL, rng)
-        looked_at = looked_at[self._n_shown[looked_at] < enough]
         n_shown = self._n_shown[looked_at]
+        is_possible = n_shown < enough
+        if len(looked_at) > n:  # items that are shown more than the n least shown need not be sorted
+            is_possible &= n_shown <= np.partition(n_shown, n - 1)[n - 1]
+        looked_at, n_shown = looked_at[is_possible], n_shown[is_possible]
         return looked_at[np.lexsort((-scores[looked_at], n_shown))[:n]]
 
     def _drawn(self, free: NDArray[np.bool_], n: int, rng: np.random.Generator) -> Rows:

@@ -28,7 +28,7 @@ from jobs.queue import taken_up
 from recommendations.buyers.refresh import buyers_behind_the_log
 from recommendations.events.rows import read_events
 from recommendations.feed.clearing import empty_site
-from recommendations.feed.fitting import REQUESTED_TASK, clear_log, ensure_fitted, refresh_fit
+from recommendations.feed.fitting import REQUESTED_IDLE_FACTOR, REQUESTED_TASK, clear_log, ensure_fitted, refresh_fit
 from recommendations.feed.memory import memory
 from recommendations.listings.embedding import embed_missing_listings
 from recommendations.listings.index import borrow_index
@@ -392,10 +392,18 @@ def test_what_is_said_asks_for_a_fit_at_most_twice_a_second(queued, monkeypatch,
         return (REQUESTED_TASK,) in queued
 
     add(items(20))
+    recs("u")  # there is no fit yet
     assert is_asked(float("inf"), "item-0", timestamp=1.0)
     assert not is_asked(0.0, "item-1")
     assert is_asked(0.6, "item-2")
     assert not is_asked(9.0, "item-0", timestamp=1.0), "the same said twice is no news"
+    learn()
+    FeedFit.objects.update(seconds=10)
+    recs("u")
+    assert not is_asked(9.0, "item-3"), "a worker would refuse it"
+    FeedFit.objects.update(fitted_at=timezone.now() - timedelta(seconds=10 * REQUESTED_IDLE_FACTOR + 1))
+    recs("u")
+    assert is_asked(9.0, "item-4")
 
 
 def test_of_a_log_that_grows_no_more_than_the_newest_is_kept(monkeypatch):
@@ -458,7 +466,7 @@ def test_items_added_after_a_fit_are_as_any_other_without_events():
 @pytest.fixture
 def default_kinds(transactional_db, monkeypatch):
     """Other tests with real commits empty every table when they end. No fit starts unasked here."""
-    monkeypatch.setattr("recommendations.feed.lists.ensure_fitted", lambda fitted_at: None)
+    monkeypatch.setattr("recommendations.feed.lists.ensure_fitted", lambda fitted_at, seconds: None)
     import_module("recommendations.migrations.0003_defaults").create_defaults(apps, None)
 
 

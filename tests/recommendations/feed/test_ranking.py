@@ -167,6 +167,18 @@ def test_an_item_that_was_shown_enough_needs_no_place_of_its_own():
     assert found.sources == [TOP] * 10
 
 
+def test_the_least_shown_are_the_first_of_all_in_order():
+    rng = np.random.default_rng(3)
+    for n in (1, 2, 5, 40):
+        n_shown, scores = rng.integers(0, 4, 30), rng.integers(0, 6, 30).astype(np.float32)
+        items, free = scorer([0.0] * 30, tags=np.ones((30, 1)), n_shown=n_shown), rng.random(30) < 0.8
+        drawn = items._drawn(free, 30, np.random.default_rng(n))
+        drawn = drawn[n_shown[drawn] < 3]
+        expected = drawn[np.lexsort((-scores[drawn], n_shown[drawn]))][:n]
+        found = items._least_shown(scores, free, n, FeedRules(enough_shown=3), np.random.default_rng(n))
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_a_scorer_that_is_given_another_model_is_as_one_made_with_it():
     rng, tags = np.random.default_rng(0), np.random.default_rng(1).random((50, 6)) < 0.3
     first, second = (rng.normal(-2, 1, 50) for _ in range(2))
