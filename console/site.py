@@ -42,8 +42,8 @@ def filtered(line: dict[str, Any], query: str) -> dict[str, Any]:
     return {**line, "link": lambda request: f"{whole}?{query}"}
 
 
-def group(title: str, *items: dict[str, Any], collapsible: bool = False) -> dict[str, Any]:
-    return {"title": title, "separator": True, "collapsible": collapsible, "items": list(items)}
+def group(title: str, *items: dict[str, Any]) -> dict[str, Any]:
+    return {"title": title, "separator": True, "collapsible": False, "items": list(items)}
 
 
 NAVIGATION = [

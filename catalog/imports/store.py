@@ -14,7 +14,6 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.models import User
 from catalog.exceptions import SourceBusy
 from catalog.imports import staging
 from catalog.imports.absence import count_absent
@@ -59,7 +58,6 @@ def import_listings(
     *,
     path: Path,
     options: ImportOptions | None = None,
-    started_by: User | None = None,
     run: ImportRun | None = None,
     report: Callable[[int, int, ImportRun], None] = lambda position, size, run: None,
     opened: Callable[[Reading], None] = lambda reading: None,
@@ -84,7 +82,7 @@ def import_listings(
         opened(reading)
         if run is not None:
             return _Import(reading, run, report).run_through()
-        run = ImportRun(is_dry_run=reading.options.is_dry_run, started_by=started_by, file_name=path.name[-255:])
+        run = ImportRun(is_dry_run=reading.options.is_dry_run, file_name=path.name[-255:])
         run.status, run.attempt, run.started_at = ImportRun.Status.RUNNING, 1, timezone.now()
         with keep_heartbeat(Attempt(run)):
             return _Import(reading, run, report).run_through()

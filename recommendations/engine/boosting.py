@@ -100,7 +100,7 @@ class BoostingData:
 
     @cached_property
     def sets(self) -> ChoiceSets:
-        return as_sets(self.terms, self.chosen, None, self.available, self.positions)[0]
+        return as_sets(self.terms, self.chosen, self.available, self.positions)[0]
 
     def groups(self, n: int, seed: int) -> NDArray[np.intp]:
         """The choices divided by buyers at random into so many groups, shape (n,)."""

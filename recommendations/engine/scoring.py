@@ -298,25 +298,23 @@ class ScoreConfig:
 def learn_score(
     terms: Mapping[str, ArrayLike],
     chosen: ArrayLike,
-    weights: ArrayLike | None = None,
     available: ArrayLike | None = None,
     config: ScoreConfig | None = None,
     positions: ArrayLike | None = None,
 ) -> LinearScore:
-    """Learn what each term is worth from choices that the taste model has not seen.
+    """Learn the weight of each term from choices that the preferences were not learned from.
 
-    It must not have seen them: a posterior explains its own training events too well, and utility would take all.
+    A posterior fits its own training events too well: on those, utility would get all the weight.
 
     Args:
         terms: Values by name for every alternative of every event, each of shape (n_events, n_alternatives); nan for
             unknown. A term left out keeps its a-priori weight.
         chosen: Position of the chosen alternative, int, shape (n_events,).
-        weights: Strength of each event, >= 0, shape (n_events,). Left out: all 1.
-        available: True where an alternative was really offered, shape (n_events, n_alternatives). Left out: all.
+        available: True where an alternative was offered, shape (n_events, n_alternatives). Left out: all.
         config: See ``ScoreConfig``.
-        positions: Place of each alternative in the list it was shown in, from 1, shape (n_events, n_alternatives); nan
-            where unknown. Buyers look at the top of a list first: how much so is learned beside the weights and then
-            left out, or a term that lists happen to be sorted by would get the credit. Left out: unknown.
+        positions: Position of each alternative in the list shown, from 1, shape (n_events, n_alternatives); nan where
+            unknown. The effect of positions is learned with the weights and then dropped; otherwise a term by which
+            lists are sorted would get its credit. Left out: unknown.
 
     Returns:
         The score; the a-priori one when there are no events.
@@ -328,7 +326,7 @@ def learn_score(
     bounds (Byrd et al. 1995).
     """
     config = config or ScoreConfig()
-    sets, means, deviations = as_sets(terms, chosen, weights, available, positions)
+    sets, means, deviations = as_sets(terms, chosen, available, positions)
     return LinearScore(TERMS, most_likely(sets, config)[:-1], means, deviations)
 
 
@@ -355,7 +353,7 @@ def terms_that_do_not_help(
     section 3.4.3).
     """
     config = config or ScoreConfig()
-    sets, _, _ = as_sets(terms, chosen, None, available, positions)
+    sets, _, _ = as_sets(terms, chosen, available, positions)
     if len(sets) < FEWEST_CHOICES_TO_DROP:
         return config.switched_off
     _, codes = np.unique(np.asarray(buyer_ids), return_inverse=True)
@@ -397,7 +395,6 @@ def _cross_fit(sets: ChoiceSets, halves: NDArray[np.bool_], config: ScoreConfig)
 def as_sets(
     terms: Mapping[str, ArrayLike],
     chosen: ArrayLike,
-    weights: ArrayLike | None,
     available: ArrayLike | None,
     positions: ArrayLike | None,
 ) -> tuple[ChoiceSets, NDArray[np.float64], NDArray[np.float64]]:
@@ -411,7 +408,7 @@ def as_sets(
     means, deviations = _scales(table[is_offered])
     features = np.concatenate([_standardised(table, means, deviations), _log_positions(positions, is_offered)], axis=-1)
     features[~is_offered] = 0.0
-    sets = ChoiceSets(features, chosen, weights, available=is_offered)  # type: ignore[arg-type]
+    sets = ChoiceSets(features, chosen, available=is_offered)  # type: ignore[arg-type]
     return sets, means, deviations
 
 

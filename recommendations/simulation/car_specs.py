@@ -153,17 +153,17 @@ class Drive(NamedTuple):
 
 
 @cache
-def read_models(folder: Path = DATA) -> tuple[dict[str, str], ...]:
+def read_models() -> tuple[dict[str, str], ...]:
     """Read the hand table, in its order. Raises FileNotFoundError if it is missing."""
-    with open(folder / "cars.csv", encoding="utf-8") as file:
+    with open(DATA / "cars.csv", encoding="utf-8") as file:
         return tuple(csv.DictReader(file))
 
 
 @cache
-def read_specs(folder: Path = DATA) -> CarSpecs:
+def read_specs() -> CarSpecs:
     """Read all variants of both tables, in a fixed order. Raises FileNotFoundError if a table is missing."""
-    advertised = read_advertised(folder / "uk_engines.csv")
-    return CarSpecs.from_rows([spec for row in read_models(folder) for spec in variants_of(row, advertised)])
+    advertised = read_advertised(DATA / "uk_engines.csv")
+    return CarSpecs.from_rows([spec for row in read_models() for spec in variants_of(row, advertised)])
 
 
 def read_advertised(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:

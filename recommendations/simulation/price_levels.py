@@ -63,9 +63,9 @@ def read_known(path: Path) -> Known:
 
 
 @cache
-def read_levels(folder: Path = DATA) -> PriceLevels:
+def read_levels() -> PriceLevels:
     """Read the levels of all models. Raises FileNotFoundError if a table is missing."""
-    known, rows = read_known(folder / "uk_prices.csv"), read_models(folder)
+    known, rows = read_known(DATA / "uk_prices.csv"), read_models()
     price_curve, km_curve = shared_curves(known)
     scale = typical_scale(known, rows)
     prices, kms = [], []
