@@ -1,1 +1,1 @@
-"""How good lists are, as numbers only: metrics, intervals, splits by time. No Django."""
+"""Metrics of lists and experiments, with intervals; arrays only, no Django."""

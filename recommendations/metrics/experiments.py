@@ -1,10 +1,10 @@
-"""Whether one arm of an experiment does better than another, in figures that may be looked at on any day.
+"""Compare the arms of an experiment, by intervals that are valid on every day.
 
-An interval of the usual kind holds for one look that was planned. Who looks every day and stops at the first interval
-without 0 finds something in a third of all experiments that change nothing. The intervals here hold at all times at
-once: whatever day one looks, and however often, at most ``alpha`` of experiments without a difference ever show one.
+A usual interval is valid for one planned look. With daily looks, and a stop at the first interval without 0, a third of
+all experiments without an effect would show one. The intervals here are valid at all times together: however often they
+are looked at, at most ``alpha`` of experiments without a difference ever show one.
 
-Each buyer counts once, with what they did within a fixed time of entering, so that buyers are independent draws in
+Each buyer counts once, with their outcome within a fixed time of entering, so that buyers are independent draws in
 order of their entry. All functions take sums, and arrays of them: of many days, or of many simulated experiments.
 
 Sources: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence
@@ -36,7 +36,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over buyers, arrays of one shape: how many, of an outcome y, and of what they did before, x.
+    """Sums over buyers, arrays of one shape: their number, an outcome y, and a measure x of what they did before.
 
     Sums of two groups of buyers add up to those of both.
     """
@@ -53,7 +53,7 @@ class Moments:
 
     @classmethod
     def of(cls, y: ArrayLike, x: ArrayLike | None = None) -> Moments:
-        """Of buyers along the last axis; without ``x`` nothing is known of the time before."""
+        """Return sums over the last axis; without ``x`` nothing is known of the time before."""
         outcome = np.asarray(y, np.float64)
         before = np.zeros_like(outcome) if x is None else np.asarray(x, np.float64)
         n = np.full(outcome.shape[:-1], outcome.shape[-1], np.float64)
@@ -66,7 +66,7 @@ class Moments:
         return reduce(add, parts, cls(*(np.zeros(()) for _ in fields(cls))))
 
     def along_days(self) -> Moments:
-        """Sums from the first day on, of sums of single days along the last axis."""
+        """Return cumulative sums over days, the last axis."""
         return Moments(*(np.cumsum(getattr(self, field.name), axis=-1) for field in fields(self)))
 
     @property
@@ -86,15 +86,15 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """How much more an arm has per buyer than the control; arrays of the shape of the sums.
+    """Difference of an arm and the control per buyer; arrays of the shape of the sums.
 
     Attributes:
         n: Buyers of both arms.
         control: Outcome per buyer of the control.
-        difference: Of the arm less the control, adjusted for what the buyers did before.
-        low, high: The interval that holds on any day; infinite before there are ``LEAST_BUYERS`` in each arm.
-        p: The always-valid p-value: the smallest alpha whose interval leaves out 0; 1 before.
-        saved: Share of the variance that the adjustment took away, 0 to 1.
+        difference: Of the arm minus the control, adjusted for what the buyers did before.
+        low, high: The interval that is valid on every day; infinite before there are ``LEAST_BUYERS`` in each arm.
+        p: The always-valid p-value: the smallest alpha whose interval excludes 0; 1 before.
+        saved: Share of the variance that the adjustment removed, 0 to 1.
     """
 
     n: Numbers
@@ -106,7 +106,7 @@ class Comparison:
     saved: Numbers
 
     def relative(self, values: Numbers) -> Numbers:
-        """The same as shares of what the control has; nan where it has nothing."""
+        """Return values relative to the control's outcome; nan where that is 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.control > 0, values / np.where(self.control > 0, self.control, 1.0), np.nan)
 
@@ -136,13 +136,13 @@ def compare(control: Moments, arm: Moments, *, planned: float, alpha: float = AL
 
 
 def compare_pairs(control: Moments, difference: Moments, *, planned: float, alpha: float = ALPHA) -> Comparison:
-    """The same for two variants that made each list together: each buyer had both, and is compared with themselves.
+    """Compare two variants that were interleaved: each buyer had both, and is compared with themselves.
 
-    How much a buyer does at all falls out of the difference, which is why it takes far fewer buyers.
+    A buyer's activity cancels in the difference, so far fewer buyers suffice.
 
     Args:
-        control: What each buyer did with cars that the control chose.
-        difference: What they did with the other's cars, less that.
+        control: Each buyer's outcome from cars that the control chose.
+        difference: Their outcome from the other variant's cars, minus that.
         planned: Buyers for which the interval is made narrowest; it must not depend on the outcomes.
         alpha: As of ``compare``.
     """
@@ -162,7 +162,7 @@ def _judged(
     planned: float,
     alpha: float,
 ) -> Comparison:
-    """The confidence sequence around a difference; without an end on either side where there are too few buyers."""
+    """Return the confidence sequence around a difference; infinite where there are too few buyers."""
     is_judged = has_enough & (squared_error > 0)
     rho_squared = best_rho_squared(planned, alpha)
     half = np.where(is_judged, np.sqrt(squared_error) * boundary(n, rho_squared, alpha), np.inf)
@@ -171,27 +171,27 @@ def _judged(
 
 
 def _error(arm: Moments, slope: Numbers) -> Numbers:
-    """Square of the standard error of an adjusted mean."""
+    """Return the square of the standard error of an adjusted mean."""
     xx, xy = arm.within
     squares = np.maximum(arm.yy - arm.y * arm.mean - 2 * slope * xy + slope**2 * xx, 0.0)
     return _ratio(squares, np.maximum(arm.n - 1, 0) * arm.n)
 
 
 def best_rho_squared(n: float, alpha: float = ALPHA) -> float:
-    """The tuning whose interval is narrowest at ``n`` buyers (their section 2.3)."""
+    """Return the tuning whose interval is narrowest at ``n`` buyers (their section 2.3)."""
     logs = -2.0 * np.log(alpha)
     return float((logs + np.log(logs + 1.0)) / max(n, 1.0))
 
 
 def boundary(n: ArrayLike, rho_squared: float, alpha: float = ALPHA) -> Numbers:
-    """How many standard errors an estimate of ``n`` buyers may be away from the truth, at all times at once."""
+    """Return how many standard errors an estimate of ``n`` buyers may deviate from the truth, at all times together."""
     spread = np.maximum(np.asarray(n, np.float64), 1.0) * rho_squared
     bounds: Numbers = np.sqrt(2.0 * (spread + 1.0) / spread * (0.5 * np.log1p(spread) - np.log(alpha)))
     return bounds
 
 
 def always_valid_p(squared_z: ArrayLike, n: ArrayLike, rho_squared: float) -> Numbers:
-    """The alpha at which the interval of an estimate so many squared standard errors from 0 just touches 0."""
+    """Return the alpha at which the interval of an estimate so many squared standard errors from 0 ends at 0."""
     spread = np.maximum(np.asarray(n, np.float64), 1.0) * rho_squared
     exponent = 0.5 * np.log1p(spread) - np.asarray(squared_z) / 2.0 * spread / (spread + 1.0)
     return np.exp(np.minimum(exponent, 0.0))
@@ -237,7 +237,7 @@ def pairs_needed(*, mean: float, variance: float, lift: float) -> float:
 
 
 def explained(moments: Moments) -> float:
-    """Share of the variance of an outcome that is known from what buyers did before, 0 to 1."""
+    """Return the share of the variance of an outcome that is explained by what buyers did before, 0 to 1."""
     xx, xy = moments.within
     whole = moments.yy - moments.y * moments.mean
     return float(np.clip(_ratio(xy**2, xx * whole), 0.0, 1.0))
@@ -245,14 +245,14 @@ def explained(moments: Moments) -> float:
 
 # --- Whether the arms are what they should be -------------------------------------------------------------------------
 def ratio_p(counts: ArrayLike, shares: ArrayLike) -> Numbers:
-    """Always-valid p-value of "buyers came into the arms in these shares"; small where something is broken.
+    """Return the always-valid p-value of "buyers entered the arms in these shares"; small where something is broken.
 
-    One over a Bayes factor: of shares drawn around the true ones, against the true ones. Looked at after each buyer, it
-    falls below alpha in at most alpha of the experiments that are in order.
+    It is one over a Bayes factor: of shares drawn around the true ones, against the true ones. Computed after each
+    buyer, it falls below alpha in at most alpha of correct experiments.
 
     Args:
         counts: Buyers of each arm, shape (..., n_arms).
-        shares: What they should be, shape (n_arms,); they need not add up to one.
+        shares: Intended shares, shape (n_arms,); they need not add up to one.
     """
     seen = np.asarray(counts, np.float64)
     expected = np.asarray(shares, np.float64) / np.sum(shares)
@@ -265,7 +265,7 @@ def ratio_p(counts: ArrayLike, shares: ArrayLike) -> Numbers:
 
 
 def holm(p_values: ArrayLike) -> Numbers:
-    """Adjusted p-values of several questions: the chance of any false alarm stays below alpha (Holm 1979)."""
+    """Adjust p-values of several tests: the chance of any false alarm stays below alpha (Holm 1979)."""
     p = np.asarray(p_values, np.float64)
     order = np.argsort(p)
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -275,6 +275,6 @@ def holm(p_values: ArrayLike) -> Numbers:
 
 
 def _ratio(above: ArrayLike, below: ArrayLike) -> Numbers:
-    """A quotient, 0 where the divisor is not above 0."""
+    """Return a quotient, 0 where the divisor is not above 0."""
     divisor = np.asarray(below, np.float64)
     return np.where(divisor > 0, np.asarray(above, np.float64) / np.where(divisor > 0, divisor, 1.0), 0.0)

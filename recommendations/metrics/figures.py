@@ -1,9 +1,9 @@
-"""The figures of several rankers asked the same question, each with an interval around it.
+"""Figures of several rankers on the same test, each with an interval.
 
-A figure says how good (recall, NDCG, MRR, hit rate, precision) or of what kind (coverage, novelty, diversity) a
-ranker's lists are, among all buyers or a slice of them. Rankers are compared pairwise: ``lead`` figures say by how much
-ours is ahead of another, from the same draws of the same buyers, because buyers differ far more from each other than
-two rankers do for one buyer.
+A figure is the quality (recall, NDCG, MRR, hit rate, precision) or another property (coverage, novelty, diversity) of a
+ranker's lists, for all buyers or a slice of them. Rankers are compared pairwise: ``lead`` figures are paired
+differences of ours and another ranker, from the same bootstrap draws, because buyers differ far more from each other
+than two rankers do for one buyer.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ GINI_DRAWS = 100  # of the bootstrap; each goes through every list
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What every ranker is asked.
+    """The test that is the same for every ranker.
 
     Attributes:
-        relevant: For each buyer the rows of the things they went for, not empty.
+        relevant: For each buyer the rows of the relevant things, not empty.
         candidates: Which things could be listed, bool, shape (n_things,).
-        n_events: Events on each thing before the moment, for novelty, shape (n_things,).
+        n_events: Events on each thing before the cutoff, for novelty, shape (n_things,).
         features: Of the things, for diversity, shape (n_things, n_dims).
-        groups: Archetype of each thing, int, below 0 for none, shape (n_things,); None where there are no archetypes.
-        buyer_slices: Name -> which buyers, bool, shape (n_buyers,).
-        thing_slices: Name -> which things, bool, shape (n_things,): how well these are found by those who wanted them.
+        groups: Archetype of each thing, int, negative for none, shape (n_things,); None where there are no archetypes.
+        buyer_slices: Name -> its buyers, bool, shape (n_buyers,).
+        thing_slices: Name -> its things, bool, shape (n_things,): quality for buyers to whom these are relevant.
     """
 
     relevant: Sequence[NDArray[np.intp]]
@@ -64,12 +64,12 @@ class Figure:
     """One number about one ranker.
 
     Attributes:
-        ranker: Whose lists; of a lead, who is behind.
-        slice: Which buyers or things.
+        ranker: Whose lists; of a lead, the other ranker.
+        slice: Buyers or things.
         metric: Of ``METRICS``, with "archetype " before it for hits on archetypes; pairs won; or one of these with
             "lead in " before it.
         k: Length of the lists; 0 where there are none.
-        value: Mean over the buyers that have one; nan when no buyer has one.
+        value: Mean over the buyers that have a value; nan when no buyer has one.
         low, high: 95 % bootstrap interval; nan as above.
         n: Buyers it is a mean over.
     """
@@ -86,19 +86,19 @@ class Figure:
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure about lists, declared once: how it is computed, what it means, and where it is shown.
+    """A metric of lists, declared once: its function, meaning and table.
 
-    Exactly one of the last three says how it is computed.
+    Exactly one of the last three attributes is its function.
 
     Attributes:
         name: In figures, reports and the admin.
         table: Of a report, in which it has a column: ``QUALITY``, ``DEBIASED`` or ``OF_KIND``.
         meaning: For readers.
         is_sliced: Whether it is also computed for slices of the buyers and things, and for hits on archetypes.
-        has_leads: Whether being ahead is good, so that rankers are compared by it.
+        has_leads: Whether higher is better, so that rankers are compared by it.
         of_hits: Hits and k -> one value per buyer, shape (n_buyers,), nan where they have none.
-        of_lists: The same of lists, a question and k.
-        of_all: Of all lists together: ranker, question, lists, k and bootstrap draws -> the figure.
+        of_lists: The same of lists, a test and k.
+        of_all: Of all lists together: ranker, test, lists, k and bootstrap draws -> the figure.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Metric:
     of_all: Callable[[str, Question, Lists, int, NDArray[np.float32]], Figure] | None = None
 
     def per_buyer(self, lists: Lists, question: Question, hits: Hits, k: int) -> NDArray[np.float64] | None:
-        """One value per buyer; None of a metric of all lists together."""
+        """Return one value per buyer; None for a metric of all lists together."""
         if self.of_hits:
             return self.of_hits(hits, k)
         return self.of_lists(lists, question, k) if self.of_lists else None
@@ -126,19 +126,19 @@ def measure(
     n_draws: int = 1000,
     more: Mapping[str, PerBuyer] | None = None,
 ) -> list[Figure]:
-    """Every figure of every ranker.
+    """Compute every figure of every ranker.
 
     Args:
-        question: What was asked.
+        question: The test.
         lists_by_ranker: Rows of things, best first, -1 as padding, shape (n_buyers, length) each.
         ours: The ranker whose lead over each other one is reported.
-        ks: Lengths of the lists to look at.
+        ks: Lengths of the lists.
         rng: Of the bootstrap: the same state gives the same intervals.
         n_draws: Of the bootstrap.
-        more: Further values of each ranker, as computed over everybody.
+        more: Further values of each ranker, over all buyers.
 
     Raises:
-        ValueError: If ``ours`` is not among the rankers, or lists do not go with the question.
+        ValueError: If ``ours`` is not among the rankers, or lists do not match the test.
 
     Source: percentile bootstrap over buyers (Efron and Tibshirani 1993, ch. 13); for coverage, which a draw with
     repeats can only lower, the spread of the draws around their mean is put around the value.
@@ -160,7 +160,7 @@ def measure(
 
 
 def slices_of(question: Question, lists: Lists, ks: Sequence[int]) -> Iterator[tuple[str, PerBuyer]]:
-    """Values of every buyer, by slice."""
+    """Yield the values of every buyer, by slice."""
     hits = metrics.find_hits(lists, question.relevant)
     values: PerBuyer = {}
     for metric in METRICS:
@@ -180,7 +180,7 @@ def sliced() -> Iterator[Metric]:
 
 
 def of_sliced(hits: Hits, ks: Sequence[int], prefix: str = "") -> Iterator[tuple[tuple[str, int], NDArray[np.float64]]]:
-    """Values of the metrics that are computed for slices, from some hits."""
+    """Yield the values of the metrics that are computed for slices, from some hits."""
     for metric in sliced():
         for k in ks:
             if metric.of_hits:
@@ -188,15 +188,16 @@ def of_sliced(hits: Hits, ks: Sequence[int], prefix: str = "") -> Iterator[tuple
 
 
 def pairs_won(scores: ArrayLike, chosen: int, others: ArrayLike) -> float:
-    """Share of the others that the chosen thing scores above, a tie counting half: 0.5 is chance. nan without others.
+    """Return the share of the others that the chosen thing scores above, a tie counting half: 0.5 is chance; nan
+    without others.
 
-    Over what was shown together, it asks for taste alone: what a list never showed could not be chosen, and what it
-    showed often is not preferred for that.
+    Over things that were shown together, it measures preference only: it does not depend on what lists never showed, or
+    showed often.
 
     Args:
         scores: Of all things, shape (n_things,).
         chosen: Row of the chosen one.
-        others: Rows of what it was chosen from.
+        others: Rows of the other things shown.
     """
     values, rows = np.asarray(scores, np.float64), np.asarray(others, np.intp)
     if not rows.size:
@@ -206,9 +207,9 @@ def pairs_won(scores: ArrayLike, chosen: int, others: ArrayLike) -> float:
 
 
 def of_groups(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
-    """Hits on archetypes: a car of the same make, model, generation and price band as one they went for.
+    """Return hits on archetypes: a car of the same make, model, generation and price band as a relevant one.
 
-    Each archetype counts at its first place in a list, and once among those wanted.
+    Each archetype counts at its first position in a list, and once among the relevant ones.
     """
     if question.groups is None:
         return {}
@@ -221,7 +222,7 @@ def of_groups(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
 
 
 def first_hits(groups: Integers, wanted: Sequence[Integers]) -> NDArray[np.bool_]:
-    """Places at which a wanted group appears for the first time in a list, shape of ``groups``."""
+    """Mark the positions at which a relevant group appears for the first time in a list, shape of ``groups``."""
     at = np.zeros(groups.shape, bool)
     for row, codes in enumerate(wanted):
         _, first = np.unique(groups[row], return_index=True)
@@ -230,20 +231,20 @@ def first_hits(groups: Integers, wanted: Sequence[Integers]) -> NDArray[np.bool_
 
 
 def leads(ours: PerBuyer, other: PerBuyer) -> PerBuyer:
-    """By how much ours is ahead for each buyer, where being ahead is good."""
+    """Return the differences of ours and another ranker for each buyer, for metrics of which higher is better."""
     unled = {metric.name for metric in METRICS if not metric.has_leads}
     return {(f"{LEAD}{name}", k): ours[name, k] - values for (name, k), values in other.items() if name not in unled}
 
 
 def draw_counts(n_buyers: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """How often each buyer is in each bootstrap sample, shape (n_draws, n_buyers)."""
+    """Return how often each buyer is in each bootstrap sample, shape (n_draws, n_buyers)."""
     if not n_buyers:
         return np.zeros((n_draws, 0), np.float32)
     return rng.multinomial(n_buyers, np.full(n_buyers, 1 / n_buyers), size=n_draws).astype(np.float32)
 
 
 def with_intervals(ranker: str, slice_name: str, values: PerBuyer, draws: NDArray[np.float32]) -> list[Figure]:
-    """Means and intervals of several series of values, all from the same draws."""
+    """Return means and intervals of several series of values, all from the same draws."""
     if not values:
         return []
     table = np.column_stack(list(values.values()))
@@ -260,7 +261,7 @@ def with_intervals(ranker: str, slice_name: str, values: PerBuyer, draws: NDArra
 
 
 def interval(drawn: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends of the 95 % interval of each column, draws without a value left out; nan without any draw."""
+    """Return the ends of the 95 % interval of each column, draws without a value left out; nan without any draw."""
     ends = np.full((2, drawn.shape[1]), np.nan)
     for column in np.flatnonzero(~np.isnan(drawn).all(axis=0)):
         values = drawn[:, column]
@@ -287,7 +288,7 @@ def coverage_figure(ranker: str, question: Question, lists: Lists, k: int, draws
 
 
 def gini_figure(ranker: str, question: Question, lists: Lists, k: int, draws: NDArray[np.float32]) -> Figure:
-    """How unevenly the first k expose the candidates; the spread of the draws around their mean is the interval's."""
+    """Gini coefficient of the candidates' exposure in the first k; the interval has the spread of the draws."""
     value = metrics.exposure_gini(lists, question.candidates, k)
     exposed = metrics.exposures(lists, len(question.candidates), k)
     drawn = np.array([metrics.gini((draw @ exposed)[question.candidates]) for draw in draws[:GINI_DRAWS]])

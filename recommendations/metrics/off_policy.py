@@ -1,8 +1,8 @@
-"""What other lists would have earned, from lists that were served and the propensities logged with them.
+"""Off-policy estimates: the reward of other lists, from served lists and their logged propensities.
 
-Every position of every served list is one trial: an item was put there with a known probability, and something came of
-it or nothing did. Another policy is judged by how likely it would have put the same item there. What it would show and
-the log never tried cannot be judged at all, so each estimate says how much of the log speaks for it.
+Every position of every served list is one trial: an item was shown there with a known probability, and had a reward or
+none. Another policy is estimated by the probability that it would show the same item there. Items that it would show
+and the log never did cannot be estimated, so each estimate states how much of the log supports it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ class Trials:
     """Positions of served lists; arrays of length n.
 
     Attributes:
-        rewards: What came of each, for example 1 where the item was opened.
-        propensities: Logged probability that this item would stand there, above 0 to 1.
-        target: Probability that the policy in question would put this item there, 0 to 1.
-        buyer_ids: Whose list it was: intervals are over buyers, whose trials depend on each other.
-        predicted: Reward a model expects of the item there. Left out: 0.
-        expected: Reward the model expects of the target at that position, over all it may put there. Left out: 0.
+        rewards: Reward of each, for example 1 where the item was opened.
+        propensities: Logged probability of the item at this position, above 0 to 1.
+        target: Probability that the other policy would show this item there, 0 to 1.
+        buyer_ids: The buyer of the list: intervals are over buyers, whose trials depend on each other.
+        predicted: Reward that a model predicts for the item there. Left out: 0.
+        expected: Reward that the model predicts for the policy at that position, over all it may show there. Left out:
+            0.
 
     Raises:
         ValueError: If lengths disagree, or a probability is out of range.
@@ -71,16 +72,16 @@ class Trials:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the target would have earned per position.
+    """The estimated reward of the policy per position.
 
     Attributes:
         name: Of the estimator.
         value: nan without trials.
         low, high: Ends of the 95% bootstrap interval over buyers.
-        n: Trials.
-        effective_n: As many trials of the target itself would say as much: ``(sum w)^2 / sum w^2``.
-        mean_weight: 1 where the log tried everything the target shows; below, the share that it did try.
-        warnings: Why the value may not be what it seems.
+        n: Number of trials.
+        effective_n: Number of trials of the policy itself with the same information: ``(sum w)^2 / sum w^2``.
+        mean_weight: 1 where the log has all that the policy shows; below, the share that it has.
+        warnings: Reasons to doubt the value.
     """
 
     name: str
@@ -94,10 +95,11 @@ class Estimate:
 
 
 def estimates(trials: Trials, rng: np.random.Generator, n_draws: int = 1000) -> list[Estimate]:
-    """Inverse propensity scoring, its self-normalised form, and the doubly robust estimate.
+    """Estimate by inverse propensity scoring, its self-normalised form, and the doubly robust estimator.
 
     Source: Horvitz and Thompson 1952; Swaminathan and Joachims 2015; Dudík, Langford and Li 2011. By position, as in
-    the item-position model of Li et al. 2018: an item is taken to earn the same there whatever stands around it.
+    the item-position model of Li et al. 2018: the reward of an item at a position is assumed not to depend on the rest
+    of the list.
     """
     weights = trials.weights
     total, squares = weights.sum(), float(weights @ weights)
@@ -132,7 +134,7 @@ def _warnings(n: int, effective_n: float, mean_weight: float) -> Iterator[str]:
 def _ratio_with_interval(
     gains: NDArray[np.float64], sizes: NDArray[np.float64], buyer_ids: Integers, rng: np.random.Generator, n_draws: int
 ) -> tuple[float, float, float]:
-    """Sum of gains over sum of sizes, and the ends of its interval when whole buyers are drawn."""
+    """Return the sum of gains over the sum of sizes, and the ends of its interval when whole buyers are drawn."""
     _, codes = np.unique(buyer_ids, return_inverse=True)
     by_buyer = np.bincount(codes, gains), np.bincount(codes, sizes)
     if not len(codes) or not by_buyer[1].sum():

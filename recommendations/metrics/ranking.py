@@ -1,7 +1,7 @@
-"""How good recommended lists are: one value per user, and only then a mean.
+"""Metrics of recommended lists: one value per user, and their mean.
 
 A list is a row of listing rows (positions in the catalogue's arrays, never database keys), best first. Lists shorter
-than the longest are filled up with -1. A user with nothing to find has no recall: their value is nan and
+than the longest are padded with -1. A user without relevant listings has no recall: their value is nan and
 ``mean_over_users`` omits them. Every value is between 0 and 1, higher is better, unless a docstring says otherwise.
 """
 
@@ -24,11 +24,11 @@ BOOTSTRAP_CELLS = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Which places of each list hold a listing the user really went for.
+    """The positions of each list that hold a relevant listing.
 
     Attributes:
         at: True for a hit, shape (n_users, length).
-        n_relevant: How many listings there were to find, int, shape (n_users,).
+        n_relevant: Number of relevant listings, int, shape (n_users,).
     """
 
     at: NDArray[np.bool_]
@@ -36,16 +36,16 @@ class Hits:
 
     @property
     def is_counted(self) -> NDArray[np.bool_]:
-        """Users with something to find, shape (n_users,)."""
+        """Users with relevant listings, shape (n_users,)."""
         return self.n_relevant > 0
 
 
 def find_hits(recommended: ArrayLike, relevant: Sequence[ArrayLike]) -> Hits:
-    """Compare lists with what users went for afterwards.
+    """Compare lists with relevant listings.
 
     Args:
         recommended: Listing rows, best first, -1 as padding, int, shape (n_users, length).
-        relevant: For each user the listing rows they went for, in any order; repeats count once.
+        relevant: For each user the relevant listing rows, in any order; repeats count once.
 
     Raises:
         ValueError: If the two disagree on n_users, a list holds a listing twice, or a row is below -1.
@@ -64,12 +64,12 @@ def find_hits(recommended: ArrayLike, relevant: Sequence[ArrayLike]) -> Hits:
 
 
 def recall_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
-    """Share of a user's relevant listings among their first k, shape (n_users,). nan with nothing to find."""
+    """Share of a user's relevant listings that are among the first k, shape (n_users,); nan without relevant ones."""
     return _per_user(hits, hits.at[:, : _ranks(k)].sum(axis=1) / np.maximum(hits.n_relevant, 1))
 
 
 def precision_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
-    """Share of hits among the first k places, empty places counting as misses, shape (n_users,)."""
+    """Share of hits among the first k positions, empty positions counting as misses, shape (n_users,)."""
     return _per_user(hits, hits.at[:, : _ranks(k)].sum(axis=1) / k)
 
 
@@ -79,7 +79,7 @@ def hit_rate_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
 
 
 def reciprocal_rank_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
-    """1 / place of the first hit, 0 when there is none among the first k, shape (n_users,). Its mean is the MRR."""
+    """1 / position of the first hit, 0 when there is none among the first k, shape (n_users,). Its mean is the MRR."""
     at = hits.at[:, : _ranks(k)]
     if at.shape[1] == 0:
         return _per_user(hits, np.zeros(len(at)))
@@ -89,7 +89,7 @@ def reciprocal_rank_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
 def ndcg_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
     """Discounted gain of the first k over that of the best possible list of k, shape (n_users,).
 
-    Gains are 0 or 1, discounted by log2(place + 1) (Järvelin and Kekäläinen 2002). The best list has all its hits in
+    Gains are 0 or 1, discounted by log2(position + 1) (Järvelin and Kekäläinen 2002). The best list has all its hits in
     front: as many as there are relevant listings, at most k.
     """
     at = hits.at[:, : _ranks(k)]
@@ -104,10 +104,10 @@ def ndcg_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
 def debiased_recall_at_k(
     recommended: ArrayLike, relevant: Sequence[ArrayLike], n_events: ArrayLike, k: int
 ) -> NDArray[np.float64]:
-    """Recall in which each relevant listing counts by the inverse of how easily it was seen, shape (n_users,).
+    """Recall in which each relevant listing is weighted by the inverse of its exposure, shape (n_users,).
 
-    How easily a listing is seen is not known; it is taken to grow with the root of its events, plus one. nan with
-    nothing to find.
+    Exposure is not known; it is assumed to grow with the root of a listing's events, plus one. nan without relevant
+    ones.
 
     Source: self-normalised inverse propensities of Yang et al. 2018, with their power of popularity at 1/2.
     """
@@ -119,7 +119,7 @@ def debiased_recall_at_k(
 def debiased_ndcg_at_k(
     recommended: ArrayLike, relevant: Sequence[ArrayLike], n_events: ArrayLike, k: int
 ) -> NDArray[np.float64]:
-    """NDCG with the gains of ``debiased_recall_at_k``: the best list has the hardest to find in front, (n_users,)."""
+    """NDCG with the gains of ``debiased_recall_at_k``: the best list has the largest gains in front, (n_users,)."""
     gains, of_relevant = _debiased_gains(recommended, relevant, n_events, k)
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     best = np.array([np.sort(own)[::-1][:k] @ discounts[: min(len(own), k)] for own in of_relevant])
@@ -129,7 +129,8 @@ def debiased_ndcg_at_k(
 def _debiased_gains(
     recommended: ArrayLike, relevant: Sequence[ArrayLike], n_events: ArrayLike, k: int
 ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-    """What each of the first k positions gains, shape (n_users, at most k), and what each relevant listing would."""
+    """Return the gain of each of the first k positions, shape (n_users, at most k), and that of each relevant
+    listing."""
     lists = _as_lists(recommended)
     hits = find_hits(lists, relevant).at[:, : _ranks(k)]
     worth = (np.asarray(n_events, dtype=np.float64) + 1.0) ** -POPULARITY_POWER
@@ -160,7 +161,8 @@ def catalogue_coverage(recommended: ArrayLike, n_listings: int, k: int) -> float
 
 
 def exposure_gini(recommended: ArrayLike, candidates: ArrayLike, k: int) -> float:
-    """How unevenly the first k of all lists expose the candidates: 0 evenly, near 1 where few have all of it.
+    """Gini coefficient of the candidates' exposure in the first k of all lists: 0 if even, near 1 if few have all of
+    it.
 
     A position exposes by 1 / log2(position + 1). 0 without candidates or lists.
 
@@ -173,7 +175,7 @@ def exposure_gini(recommended: ArrayLike, candidates: ArrayLike, k: int) -> floa
 
 
 def exposures(recommended: ArrayLike, n_listings: int, k: int) -> csr_array:
-    """How much each user's first k expose each listing, shape (n_users, n_listings)."""
+    """Return the exposure of each listing in each user's first k, shape (n_users, n_listings)."""
     shown = _as_lists(recommended)[:, : _ranks(k)]
     users, positions = np.nonzero(shown != PADDING)
     exposed = 1.0 / np.log2(positions + 2.0)
@@ -181,7 +183,7 @@ def exposures(recommended: ArrayLike, n_listings: int, k: int) -> csr_array:
 
 
 def gini(amounts: ArrayLike) -> float:
-    """Gini's coefficient of amounts >= 0, shape (n,): 0 where all are alike, (n - 1) / n where one has all."""
+    """Gini coefficient of amounts >= 0, shape (n,): 0 where all are equal, (n - 1) / n where one has all."""
     ordered = np.sort(np.asarray(amounts, dtype=np.float64))
     n, total = len(ordered), ordered.sum()
     if not total:
@@ -190,10 +192,10 @@ def gini(amounts: ArrayLike) -> float:
 
 
 def novelty(recommended: ArrayLike, n_events: ArrayLike, k: int) -> NDArray[np.float64]:
-    """How little known the first k are: mean of -log2 of each listing's share of all events, in bits, (n_users,).
+    """Mean of -log2 of each listing's share of all events, over the first k, in bits, (n_users,).
 
     ``n_events`` counts events per listing in training, shape (n_listings,). Each count is raised by 1, so that a
-    listing without events is very novel rather than infinitely so. nan for an empty list. Can exceed 1.
+    listing without events has a finite value. nan for an empty list. Can exceed 1.
 
     Source: mean self-information (Zhou et al. 2010), with add-one smoothing.
     """
@@ -206,13 +208,13 @@ def novelty(recommended: ArrayLike, n_events: ArrayLike, k: int) -> NDArray[np.f
 
 
 def intra_list_diversity(recommended: ArrayLike, features: ArrayLike, k: int) -> NDArray[np.float64]:
-    """How different the first k are: mean of 1 - cosine over all pairs of a list, 0 to 2, shape (n_users,).
+    """Mean of 1 - cosine over all pairs of the first k, 0 to 2, shape (n_users,).
 
     ``features`` are listing vectors, dense or sparse, shape (n_listings, n_dims); a listing without features (all 0)
-    is unlike all others. nan for a list of fewer than two.
+    has cosine 0 with all others. nan for a list of fewer than two.
 
-    Source: Ziegler et al. 2005. Instead of all pairs: the cosines of unit vectors sum up to the squared length of
-    their sum.
+    Source: Ziegler et al. 2005. Instead of all pairs: the cosines of unit vectors sum up to the squared length of their
+    sum.
     """
     shown = _as_lists(recommended)[:, : _ranks(k)]
     users, places = np.nonzero(shown != PADDING)
@@ -233,12 +235,12 @@ def intra_list_diversity(recommended: ArrayLike, features: ArrayLike, k: int) ->
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Whether "30 %" comes true 30 % of the time: one entry per bin that holds a prediction.
+    """Predicted probabilities and observed frequencies: one entry per bin that holds a prediction.
 
     Attributes:
         predicted: Mean predicted probability in each bin.
-        observed: Share that came true.
-        n: Predictions in it.
+        observed: Share of events that happened.
+        n: Number of predictions.
         error: Expected calibration error: mean of |predicted - observed|, weighted by n; 0 is perfect.
     """
 
@@ -280,7 +282,7 @@ def calibration(probabilities: ArrayLike, came_true: ArrayLike, n_bins: int = 10
 
 @dataclass(frozen=True)
 class Comparison:
-    """Mean difference between two rankers over the same users, with a bootstrap interval around it.
+    """Mean difference between two rankers over the same users, with a bootstrap interval.
 
     Attributes:
         difference: Mean of first - second; above 0 the first is better.
@@ -295,7 +297,7 @@ class Comparison:
 
     @property
     def is_worse(self) -> bool:
-        """The first is significantly worse: the whole interval lies below 0."""
+        """Whether the first is significantly worse: the whole interval lies below 0."""
         return self.high < 0
 
     @property
@@ -306,9 +308,9 @@ class Comparison:
 def compare(
     first: ArrayLike, second: ArrayLike, rng: np.random.Generator, n_draws: int = 2000, confidence: float = 0.95
 ) -> Comparison:
-    """Paired bootstrap: draw users with replacement, again and again, and see how the mean difference varies.
+    """Paired bootstrap: draw users with replacement, and compute the mean difference of each draw.
 
-    Pairing matters: users differ far more from each other than two rankers differ for one user.
+    Values are paired, because users differ far more from each other than two rankers differ for one user.
 
     Args:
         first, second: One value per user under either ranker, shape (n_users,). A user with nan in either is left out.
