@@ -1,4 +1,4 @@
-"""New and cheaper cars for the buyers of saved searches: matched, ranked, gathered, and sent as webhooks or e-mail.
+"""Alerts on new and cheaper cars for saved searches: matched, ranked, collected, and sent as webhooks or e-mail.
 
-Which buyer gets what, and when, is decided here; how a webhook is delivered is not.
+This package decides which buyer gets which cars, and when; ``webhooks`` delivers.
 """

@@ -32,9 +32,10 @@ Mail = AlertMessage.Mail
 
 
 def mail_alert(message_id: str, now: datetime) -> bool:
-    """Send one message by e-mail, if it still waits and is due; whether it was sent.
+    """Send one message by e-mail, if it is still waiting and due; returns whether it was sent.
 
-    The row is locked meanwhile: two workers send it once. One that dies after the server took it sends it again.
+    The row is locked meanwhile, so that two workers send it once. If a worker dies after the server accepted it, it is
+    sent again.
     """
     with transaction.atomic():
         due = AlertMessage.objects.filter(pk=message_id, mail=Mail.WAITING, mail_next_at__lte=now)
@@ -45,7 +46,7 @@ def mail_alert(message_id: str, now: datetime) -> bool:
 
 
 def mail_due(now: datetime) -> int:
-    """Enqueue what is to be tried again, or was lost; how many."""
+    """Enqueue messages to be tried again, or lost; returns how many."""
     due = AlertMessage.objects.filter(mail=Mail.WAITING, mail_next_at__lte=now).values_list("pk", flat=True)
     return sum(enqueue("recommendations.mail_alert", str(pk)) for pk in due[:1_000])
 
@@ -71,7 +72,8 @@ def _send(message: AlertMessage, now: datetime) -> bool:
 
 
 def email_of(message: AlertMessage) -> EmailMessage | None:
-    """None where no car of it is for sale any more, or the buyer unsubscribed or hid them since."""
+    """Return the e-mail; None where none of its cars is for sale any more, or the buyer unsubscribed or hid them
+    since."""
     buyer = message.buyer
     if not (gets_alerts(buyer) and gets_mail(buyer)):
         return None
@@ -96,7 +98,7 @@ def email_of(message: AlertMessage) -> EmailMessage | None:
 
 
 def paragraph_of(alert: CarAlert) -> str:
-    """What an e-mail says of a car. Free text comes from sellers: on one line, and not much of it."""
+    """Return the text about a car. Sellers' free text is cut, and put on one line."""
     listing = alert.listing
     price = "" if listing.price is None else f", {money(listing.price, listing.currency)}"
     cheaper = f" ({_('cheaper')})" if alert.reason == CarAlert.Reason.CHEAPER else ""
@@ -109,7 +111,7 @@ def one_line(text: str) -> str:
 
 
 def language_of(buyer: Buyer) -> str:
-    """Of the languages that there are texts in: the buyer's own, or the site's."""
+    """Return the buyer's language if there are texts in it, else the site's."""
     wanted = buyer.locale.replace("_", "-").lower()
     known = [code for code, _name in settings.LANGUAGES]
     found = [code for code in known if wanted and wanted.partition("-")[0] == code.partition("-")[0]]

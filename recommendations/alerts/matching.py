@@ -1,9 +1,9 @@
-"""Which saved searches a batch of changed listings matches: one statement for all of both.
+"""Find the saved searches that a batch of changed listings matches, by one statement.
 
-The third reader of ``ListingFilters``, beside ``ListingQuerySet.matching`` and ``ListingIndex.matching``, which ask one
-search of many listings. Here many searches are asked of few listings; a test keeps it equal to the first. Searches that
-name makes meet the listings by make, the others meet every listing. The words of a search are asked last, by
-PostgreSQL's full-text search, of what all else has let through.
+This is the third implementation of ``ListingFilters``, besides ``ListingQuerySet.matching`` and
+``ListingIndex.matching``, which compare one search with many listings. Here many searches are compared with few
+listings; a test compares it with the first. Searches with makes are joined by make, the others with every listing. The
+text of a search is compared last, by PostgreSQL's full-text search.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ ORDER BY buyer_id, search_id, listing_id
 
 @dataclass(frozen=True)
 class Match:
-    """A listing that a saved search asks for.
+    """A listing that matches a saved search.
 
     Attributes:
         search_id: Of the saved search.
-        buyer_id: Whose it is.
+        buyer_id: Of its buyer.
         listing_id: Of the listing.
-        car: Which car it advertises: its key, or ``#`` and the listing's id.
-        price: In the market's currency; None where it has no known worth.
+        car: Its car: its key, or ``#`` and the listing's id.
+        price: In the market's currency; None where it is not known.
     """
 
     search_id: int
@@ -89,9 +89,9 @@ class Match:
 
 
 def matches_of(listing_ids: Collection[int], *, buyer_id: int | None = None) -> list[Match]:
-    """The searches that ask for live listings of these, with alerts on, of buyers who may get alerts.
+    """Return the matches of live listings with searches that have alerts on, of buyers who may get alerts.
 
-    Of one buyer, where one is named. A search that asks for nothing matches nothing.
+    ``buyer_id`` limits them to one buyer. A search without conditions matches nothing.
     """
     listing_ids = list(listing_ids)
     if not listing_ids:
@@ -110,7 +110,7 @@ def matches_of(listing_ids: Collection[int], *, buyer_id: int | None = None) -> 
 
 
 def batch_of(listing_ids: Collection[int]) -> QuerySet[Listing, dict[str, Any]]:
-    """The live listings among these, with the columns that are compared, under names that no filter has."""
+    """Select the live listings among these, with the columns to compare, under names that no filter has."""
     live = Listing.objects.available().cars().filter(pk__in=listing_ids).order_by()
     named: QuerySet[Any] = live.annotate(market_price=market_price()).annotate(
         listing_id=F("pk"), car_of=F("car_key"), tags_of=F("tags"), l_latitude=F("latitude"),
@@ -124,13 +124,14 @@ def _types() -> str:
 
 
 def listings_by_text(texts: Iterable[str], listing_ids: Collection[int]) -> dict[str, set[int]]:
-    """Text -> which of the listings it finds."""
+    """Return by text the listings that it finds."""
     among = Listing.objects.filter(pk__in=listing_ids)
     return {text: set(among.filter(search_text=web_query(text)).values_list("pk", flat=True)) for text in texts}
 
 
 def read_searches() -> int:
-    """Note how searches are compared that were written around ``save()``, or by an earlier release; how many."""
+    """Store the comparison columns of searches written without ``save()``, or by an earlier release; returns how
+    many."""
     n_read = 0
     while unread := list(SavedSearch.objects.filter(filters__isnull=True).order_by("pk")[:READ_AT_ONCE]):
         with transaction.atomic():

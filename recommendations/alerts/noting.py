@@ -1,4 +1,4 @@
-"""Note which cars wait for which buyers, in the transaction that takes the news of listings from their queue."""
+"""Store which cars wait for which buyers, in the transaction that takes news of listings from their queue."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ WHERE excluded.price < known.price OR known.price IS NULL AND known.status = 'wa
 
 
 def is_anyone_reached() -> bool:
-    """Whether alerts have a way out at all: an endpoint that asks for them, or e-mail with links that work."""
+    """Whether alerts can be sent at all: there is an endpoint for them, or e-mail with working links."""
     return is_wanted(Kind.LISTING_MATCHED) or sends_mail()
 
 
 def sends_mail() -> bool:
-    """Alerts go by e-mail where the site sends any, and has an address that links can lead to."""
+    """Whether alerts go by e-mail: the site sends e-mail, and has an address for links."""
     return bool(settings.SENDS_EMAIL and settings.PUBLIC_URL)
 
 
 def note_matches(news: Sequence[ListingNews], listings: Mapping[int, Listing], now: datetime) -> int:
-    """Note the matches of what came on sale or became cheaper, and enqueue their sending; how many buyers have some.
+    """Store the matches of new and cheaper listings, and enqueue their sending; returns how many buyers have some.
 
-    What fails here is logged and left out: webhooks of the same news, and the queue, go on.
+    Errors are logged and do not stop the webhooks of the same news, or the queue.
     """
     reasons = reasons_of(news, listings)
     if not reasons or not is_anyone_reached():
@@ -73,7 +73,7 @@ def note_matches(news: Sequence[ListingNews], listings: Mapping[int, Listing], n
 
 
 def reasons_of(news: Iterable[ListingNews], listings: Mapping[int, Listing]) -> dict[int, str]:
-    """Listing id -> why buyers are to hear of it, of those that are on sale; new goes before cheaper."""
+    """Return by listing id why buyers get it, for those on sale; new takes precedence over cheaper."""
     reasons: dict[int, str] = {}
     for each in news:
         if each.listing_id in listings and listings[each.listing_id].is_available:
@@ -85,7 +85,8 @@ def reasons_of(news: Iterable[ListingNews], listings: Mapping[int, Listing]) -> 
 
 
 def chosen(matches: Iterable[Match]) -> list[Match]:
-    """One match for a buyer and a car, by its cheapest listing and the newest search; not too many for a buyer."""
+    """Return one match for a buyer and a car, with its cheapest listing and the newest search; limited for each
+    buyer."""
     by_buyer: dict[int, dict[str, Match]] = defaultdict(dict)
     for match in sorted(matches, key=lambda match: (-match.listing_id, match.search_id)):
         known = by_buyer[match.buyer_id].get(match.car)

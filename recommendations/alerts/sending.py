@@ -1,8 +1,8 @@
-"""Send a buyer the cars that wait for them: those that still suit, the best first, several in one message.
+"""Send a buyer the cars that wait for them: those that still match, best first, several in one message.
 
-Everything that may have changed since a car was found is asked again here, in the transaction that writes the webhook:
-whether the car is for sale, matches the searches as they are now, and is none that the buyer hid or whose seller they
-blocked; and whether the buyer gets alerts at all.
+Everything that may have changed since a car was found is checked again, in the transaction that writes the webhook:
+whether the car is for sale, matches the current searches, and is not excluded by the buyer; and whether the buyer gets
+alerts at all.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Status = CarAlert.Status
 
 
 def send_alerts(buyer_ids: Collection[int], now: datetime) -> int:
-    """Send to each of these buyers what may be sent now; how many messages. What fails waits for the next try."""
+    """Send each of these buyers what may be sent now; returns how many messages. What fails waits for the next run."""
     n_sent = 0
     for buyer_id in buyer_ids:
         try:
@@ -50,14 +50,14 @@ def send_alerts(buyer_ids: Collection[int], now: datetime) -> int:
 
 
 def buyers_waiting() -> list[int]:
-    """For whom cars wait, those whose cars wait longest first."""
+    """Return the buyers for whom cars wait, longest waiting first."""
     waiting = CarAlert.objects.filter(status=Status.WAITING).order_by("pk").values_list("buyer", flat=True)
     return list(dict.fromkeys(waiting[: BUYERS_AT_ONCE * 10]))[:BUYERS_AT_ONCE]
 
 
 @transaction.atomic
 def send_to(buyer_id: int, now: datetime) -> AlertMessage | None:
-    """One message to one buyer; None where there is none to send, or not yet."""
+    """Send one message to one buyer; None where there is none to send, or not yet."""
     # One worker at a time for a buyer, so that caps hold. Cars that are being noted at this moment have a task coming.
     locked = Buyer.objects.select_for_update(of=("self",), no_key=True).filter(pk=buyer_id)
     buyer = locked.select_related("user", "alert_settings").first()
@@ -79,13 +79,13 @@ def send_to(buyer_id: int, now: datetime) -> AlertMessage | None:
 
 
 def sent_lately(buyer: Buyer, now: datetime) -> list[datetime]:
-    """When messages of the last two days were sent, newest first."""
+    """Return the times of messages of the last two days, newest first."""
     sent = AlertMessage.objects.filter(buyer=buyer, created_at__gt=now - 2 * DAY).order_by("-created_at")
     return list(sent.values_list("created_at", flat=True))
 
 
 def gets_alerts(buyer: Buyer) -> bool:
-    """Neither merged into another, nor opted out of what is personal, nor unsubscribed, nor with a closed account."""
+    """Whether the buyer is not merged, has not opted out or unsubscribed, and has no closed account."""
     chosen = getattr(buyer, "alert_settings", None)
     return (
         buyer.merged_into_id is None
@@ -100,15 +100,15 @@ def gets_mail(buyer: Buyer) -> bool:
 
 
 def drop(alerts: Collection[CarAlert]) -> None:
-    """As if they had never been found: where they fit again, they are found again."""
+    """Delete alerts as if they had never been found; matching cars are found again."""
     CarAlert.objects.filter(pk__in=[each.pk for each in alerts]).delete()
 
 
 def still_suitable(buyer: Buyer, waiting: Sequence[CarAlert]) -> tuple[list[CarAlert], list[CarAlert]]:
-    """Those of cars that are for sale now, match an alerting search, and that the buyer has not dismissed.
+    """Return the alerts on cars that are for sale, match an alerting search, and are not dismissed by the buyer.
 
-    Their listings are locked until the message is written, so that none is sold in between. The second list holds
-    those of listings that are being changed at this moment: they go on waiting.
+    Their listings are locked until the message is written, so that none is sold in between. The second list has alerts
+    on listings that another transaction is changing, which keep waiting.
     """
     hidden = dismissed_listings(buyer)
     listing_ids = [each.listing_id for each in waiting if each.listing_id not in hidden]
@@ -124,7 +124,7 @@ def still_suitable(buyer: Buyer, waiting: Sequence[CarAlert]) -> tuple[list[CarA
 
 
 def ranked(buyer: Buyer, alerts: Sequence[CarAlert]) -> list[tuple[CarAlert, float | None]]:
-    """With their scores, the best for the buyer first; before the first training the newest first."""
+    """Return alerts with scores, best first; newest first before the first training."""
     scores = scores_for([each.listing_id for each in alerts], buyer)
     ordered = sorted(alerts, key=lambda each: (-scores.get(each.listing_id, float("-inf")), -each.pk))
     return [(each, scores.get(each.listing_id)) for each in ordered]
@@ -153,7 +153,7 @@ def _write(buyer: Buyer, cars: Sequence[tuple[CarAlert, float | None]], by_mail:
 
 
 def data_of(message: AlertMessage, cars: Sequence[tuple[CarAlert, float | None]]) -> dict[str, Any]:
-    """What the webhook says: whose alert it is, the cars, the best first, and how to end it."""
+    """Return the webhook's content: the buyer, the cars, best first, and how to unsubscribe."""
     buyer = message.buyer
     listings = Listing.objects.with_card_data().in_bulk([alert.listing_id for alert, _ in cars])
     searches = SavedSearch.objects.in_bulk({alert.search_id for alert, _ in cars})
@@ -175,7 +175,7 @@ def data_of(message: AlertMessage, cars: Sequence[tuple[CarAlert, float | None]]
 
 
 def sweep(now: datetime) -> int:
-    """Remove what was sent long ago, and what waited for too long; how many cars."""
+    """Remove alerts that were sent long ago, or waited too long; returns how many cars."""
     n_old, _ = CarAlert.objects.filter(found_at__lt=now - KEPT).delete()
     n_waiting, _ = CarAlert.objects.filter(status=Status.WAITING, found_at__lt=now - WAITS_AT_MOST).delete()
     AlertMessage.objects.filter(created_at__lt=now - KEPT).delete()

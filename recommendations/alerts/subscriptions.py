@@ -1,4 +1,4 @@
-"""What buyers ask of alerts: searches to be saved, and how messages are to come; and what merging two buyers does."""
+"""Saved searches and alert settings of buyers, and their merge when two buyers are merged."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SEARCHES_AT_MOST = 100  # of one buyer
 
 
 class TooManySearches(Exception):
-    """``str()`` says how many are allowed."""
+    """A buyer has as many saved searches as are allowed; ``str()`` names the number."""
 
 
 @transaction.atomic
 def save_search(*, buyer: Buyer, filters: ListingFilters, name: str, is_alerting: bool) -> tuple[SavedSearch, bool]:
-    """The saved search, and whether it is new: one that asks the same is changed. Raises TooManySearches."""
+    """Return the saved search, and whether it is new: one with the same filters is changed. Raises TooManySearches."""
     Buyer.objects.select_for_update(of=("self",)).get(
         pk=buyer.pk
     )  # of two who save the same the second finds the first
@@ -40,7 +40,7 @@ def save_search(*, buyer: Buyer, filters: ListingFilters, name: str, is_alerting
 
 @transaction.atomic
 def save_alert_settings(*, buyer: Buyer, **changed: Any) -> AlertSettings:
-    """Change some of them; who ends alerts gets nothing of what waits."""
+    """Change some of the settings; when alerts are switched off, waiting ones are dropped."""
     chosen, _is_new = AlertSettings.objects.update_or_create(buyer=buyer, defaults=changed)
     if not chosen.is_enabled:
         CarAlert.objects.filter(buyer=buyer, status=CarAlert.Status.WAITING).delete()
@@ -48,7 +48,7 @@ def save_alert_settings(*, buyer: Buyer, **changed: Any) -> AlertSettings:
 
 
 def take_over_alerts(*, guest: Buyer, into: Buyer) -> None:
-    """Two buyers are one: a car that either got is not sent again, and who unsubscribed stays so. In a transaction."""
+    """Merge alerts of two buyers: no car is sent again, and unsubscribing is kept. Call it in a transaction."""
     own = CarAlert.objects.filter(buyer=into, car=OuterRef("car"))
     CarAlert.objects.filter(Exists(own), buyer=guest).delete()
     CarAlert.objects.filter(buyer=guest).update(buyer=into)

@@ -1,4 +1,4 @@
-"""When a buyer may get the next message: frequency, caps, and quiet hours in the buyer's time zone."""
+"""The time of a buyer's next message: frequency, caps, and quiet hours in the buyer's time zone."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ DAY = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for one buyer, the site's own filled in.
+    """The settings of one buyer, with the site's defaults filled in.
 
     Attributes:
         is_daily: One message a day, at ``daily_hour``.
-        per_day: Messages within 24 hours at most.
-        gap: Between two messages; cars that come meanwhile wait and go together.
-        zone: The buyer's, in which hours are meant.
+        per_day: Largest number of messages within 24 hours.
+        gap: Between two messages; cars found meanwhile are sent together.
+        zone: The buyer's time zone, for all hours.
         quiet_from: The hour at which quiet hours begin.
-        quiet_until: The hour at which they end; the same means that there are none.
+        quiet_until: The hour at which they end; equal hours mean none.
         daily_hour: Of daily messages.
     """
 
@@ -54,7 +54,7 @@ def rules_for(chosen: AlertSettings | None) -> Rules:
 
 
 def zone_named(name: str) -> tzinfo:
-    """The zone of a name; UTC for one that this machine does not know (any more)."""
+    """Return the time zone of a name; UTC for an unknown one."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -62,11 +62,11 @@ def zone_named(name: str) -> tzinfo:
 
 
 def next_time(rules: Rules, sent: Sequence[datetime], now: datetime) -> datetime:
-    """When the next message may go: ``now``, or a later time.
+    """Return the time of the next message: ``now``, or a later time.
 
     Args:
         rules: Of the buyer.
-        sent: When the messages of the last 24 hours and more were sent, newest first.
+        sent: Times of the messages of the last 24 hours and more, newest first.
         now: With a time zone.
     """
     at = now
@@ -80,7 +80,7 @@ def next_time(rules: Rules, sent: Sequence[datetime], now: datetime) -> datetime
 
 
 def daily_time(rules: Rules, last: datetime | None, now: datetime) -> datetime:
-    """The daily hour that is due: today's, where nothing was sent since, else tomorrow's."""
+    """Return the next daily hour: today's if nothing was sent since, else tomorrow's."""
     local = now.astimezone(rules.zone)
     today = local.replace(hour=rules.daily_hour, minute=0, second=0, microsecond=0)
     if last is not None and last >= today:
@@ -89,7 +89,7 @@ def daily_time(rules: Rules, last: datetime | None, now: datetime) -> datetime:
 
 
 def end_of_quiet(rules: Rules, at: datetime) -> datetime:
-    """The same time, or the end of the quiet hours that it lies in."""
+    """Return the same time, or the end of the quiet hours that contain it."""
     local = at.astimezone(rules.zone)
     if not is_quiet(rules, local.hour):
         return at

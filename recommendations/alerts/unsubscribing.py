@@ -17,25 +17,25 @@ SALT = "recommendations.alerts.unsubscribe"
 
 
 class LinkRefused(Exception):
-    """The link is none of ours, or what it ends is gone."""
+    """The link is not one of ours, or its subscription was removed."""
 
 
 @dataclass(frozen=True)
 class Subscription:
-    """What a link ends: the alerts of one saved search, or (None) all alerts of the buyer."""
+    """The alerts that a link ends: those of one saved search, or (None) all of the buyer."""
 
     buyer: Buyer
     search: SavedSearch | None
 
 
 def unsubscribe_url(buyer: Buyer, search_id: int | None = None) -> str:
-    """With the site's address where that is known (PUBLIC_URL), else the path alone. It does not run out."""
+    """Return the link, with the site's address where it is known (PUBLIC_URL), else the path. It does not expire."""
     token = signing.dumps([buyer.pk, search_id], salt=SALT, compress=False)
     return urljoin(settings.PUBLIC_URL, reverse("alert-unsubscribe", args=[token]))
 
 
 def subscription_of(token: str) -> Subscription:
-    """Raises LinkRefused. A buyer who was merged into another is that one by now."""
+    """Return the subscription of a link; for a merged buyer, that of the other one. Raises LinkRefused."""
     try:
         buyer_id, search_id = signing.loads(token, salt=SALT)
     except (signing.BadSignature, ValueError, TypeError):
@@ -54,7 +54,7 @@ def subscription_of(token: str) -> Subscription:
 
 @transaction.atomic
 def unsubscribe(subscription: Subscription) -> None:
-    """From now on; safe to repeat. What waits for the buyer is not sent."""
+    """End the alerts, also those that wait; safe to repeat."""
     if subscription.search is None:
         AlertSettings.objects.update_or_create(buyer=subscription.buyer, defaults={"is_enabled": False})
         CarAlert.objects.filter(buyer=subscription.buyer, status=CarAlert.Status.WAITING).delete()

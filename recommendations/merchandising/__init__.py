@@ -1,4 +1,4 @@
-"""What operators want lists to do whatever was learned: rules as rows, compiled, and those that hold for one list.
+"""Operators' rules for lists: stored as rows, compiled, and applied to one list.
 
-How a list follows them is the business of ``serving``.
+``serving`` builds the lists that follow them.
 """

@@ -1,4 +1,4 @@
-"""How merchandising rules were changed, and taking the last change back."""
+"""The changes of merchandising rules, and the undo of the last one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ State = dict[str, Any]
 
 
 class NothingToUndo(RecommendationsError):
-    """Every change of the rule was taken back already."""
+    """Every change of the rule was undone already."""
 
     def __init__(self) -> None:
         super().__init__("Every change of this rule was taken back already.")
 
 
 def state_of(rule: MerchandisingRule) -> State:
-    """All that a rule says, as JSON holds it."""
+    """Return all fields of a rule as JSON values."""
     moments = {name: getattr(rule, name) for name in (*TIMES, *TIMES_OF_DAY)}
     return {
         **{name: getattr(rule, name) for name in PLAIN},
@@ -41,7 +41,7 @@ def state_of(rule: MerchandisingRule) -> State:
 
 
 def record_change(rule: MerchandisingRule, before: State | None, by: User | None) -> MerchandisingChange | None:
-    """Note what was changed, for ``undo_last``; None where nothing was. Call it in the transaction of the change."""
+    """Record a change for ``undo_last``; None where nothing changed. Call it in the transaction of the change."""
     after = state_of(rule)
     if after == before:
         return None
@@ -50,7 +50,7 @@ def record_change(rule: MerchandisingRule, before: State | None, by: User | None
 
 @transaction.atomic
 def switch(rules: Iterable[MerchandisingRule], *, on: bool, by: User | None) -> int:
-    """Switch rules on or off; returns how many were not so already."""
+    """Switch rules on or off; returns how many changed."""
     keys = [rule.pk for rule in rules]
     locked = MerchandisingRule.objects.select_for_update().filter(pk__in=keys).exclude(is_active=on)
     changed = list(locked)
@@ -64,9 +64,9 @@ def switch(rules: Iterable[MerchandisingRule], *, on: bool, by: User | None) -> 
 
 @transaction.atomic
 def undo_last(rule: MerchandisingRule) -> MerchandisingChange:
-    """Take the newest change back that still stands: a rule is again what it was, a new one is switched off.
+    """Undo the newest change that was not undone yet: the rule gets its previous fields, a new one is switched off.
 
-    Rows that the rule named and that are gone by now stay gone. Raises NothingToUndo.
+    Rows that the rule named and that were removed since are not restored. Raises NothingToUndo.
     """
     MerchandisingRule.objects.select_for_update().get(pk=rule.pk)
     change = rule.changes.filter(is_undone=False).first()
@@ -79,7 +79,7 @@ def undo_last(rule: MerchandisingRule) -> MerchandisingChange:
 
 
 def restore(rule: MerchandisingRule, state: State) -> None:
-    """Make a rule say again what it said."""
+    """Set all fields of a rule from JSON values."""
     for name in PLAIN:
         setattr(rule, name, state[name])
     for name, kind in (*((name, dt.datetime) for name in TIMES), *((name, dt.time) for name in TIMES_OF_DAY)):

@@ -1,7 +1,7 @@
-"""Where a rule meets others that are on, and which of them goes first: in the order that ``plan`` states.
+"""Conflicts between a rule and other active ones, and which of them takes precedence: in the order of ``plan``.
 
-Asked before a rule is saved and on its page afterwards. Dates, hours and holdouts are left out: what may hold together
-is said to.
+They are shown before a rule is saved and on its page. Dates, hours and holdouts are ignored: rules that may apply
+together are reported.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ COUNTED_TO = 1_000  # cars in common; more are said to be as many
 
 
 def conflicts_of(rule: Rule, others: Sequence[Rule]) -> list[str]:
-    """A sentence for each rule that it meets, in the order in which rules are asked; empty where it meets none.
+    """Return a sentence for each rule that it conflicts with, in the order of the rules; empty where there is none.
 
     Args:
-        rule: The one that is asked about; it need not be stored.
-        others: Those that are on; the rule itself among them is left out.
+        rule: The rule to check; it need not be stored.
+        others: The active rules; the rule itself among them is left out.
     """
     met = [
         other for other in sorted(others, key=lambda one: one.order) if other.id != rule.id and may_meet(rule, other)
@@ -31,13 +31,13 @@ def conflicts_of(rule: Rule, others: Sequence[Rule]) -> list[str]:
 
 
 def may_meet(rule: Rule, other: Rule) -> bool:
-    """Whether a list may be made by both: of one placement, for one buyer."""
+    """Whether both may apply to one list: of one placement, for one buyer."""
     shares_place = not rule.placements or not other.placements or bool({*rule.placements} & {*other.placements})
     return shares_place and {rule.audience, other.audience} != {Audience.COLD, Audience.INTERESTED}
 
 
 def ranks_of(rules: Sequence[Rule]) -> dict[int, list[int]]:
-    """Id of each pin -> the ranks it has where every pin has cars: its own, or the next that are free."""
+    """Return by id of each pin the ranks it gets if every pin has cars: its own, or the next free ones."""
     taken: set[int] = set()
     found = {}
     for pin in sorted((rule for rule in rules if rule.action == Action.PIN), key=lambda rule: rule.order):
@@ -48,7 +48,7 @@ def ranks_of(rules: Sequence[Rule]) -> dict[int, list[int]]:
 
 
 def meeting(rule: Rule, other: Rule, ranks: dict[int, list[int]]) -> Iterator[str]:
-    """What happens where two rules meet; nothing where they are about other cars."""
+    """Yield what happens where two rules apply to the same cars."""
     if rule.action == other.action == Action.PIN:
         yield from between_pins(rule, other, ranks)
     elif (n := n_in_common(rule, other)) and (sentence := between(rule, other, cars(n))):
@@ -56,7 +56,7 @@ def meeting(rule: Rule, other: Rule, ranks: dict[int, list[int]]) -> Iterator[st
 
 
 def between(rule: Rule, other: Rule, common: str) -> str:
-    """Two rules about some cars in common, not both of them pins; "" where one does not touch the other."""
+    """Describe two rules with cars in common, not both of them pins; "" where neither affects the other."""
     by_action = {one.action: one for one in (other, rule)}
     kinds = set(by_action)
     if kinds == {Action.HIDE}:
@@ -100,7 +100,7 @@ def between_pins(rule: Rule, other: Rule, ranks: dict[int, list[int]]) -> Iterat
 
 
 def n_in_common(rule: Rule, other: Rule) -> int:
-    """Cars for sale that both are about, up to ``COUNTED_TO``."""
+    """Count the cars for sale that both apply to, up to ``COUNTED_TO``."""
     both = Listing.objects.available().matching(rule.target).matching(other.target)
     return int(both.order_by()[:COUNTED_TO].count())
 

@@ -1,8 +1,8 @@
-"""The rules that hold for one list, and what they say about its cars.
+"""The rules that apply to one list, and their effects on its cars.
 
-Where rules disagree, this is the order. What is hidden is never shown, pinned or not. Pins take their ranks by
-priority; a rank that is taken sends the next pin one rank down. Caps count pinned cars, but remove none. Boosts and
-buries of one car multiply its odds.
+Rules take effect in this order. Hidden cars are never shown, pinned or not. Pins take their ranks by priority; if a
+rank is taken, the next pin goes one rank down. Caps count pinned cars, but remove none. Boosts and buries of one car
+multiply its odds.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LEAST_CARS, LEAST_SHARE = 2, 0.2  # of the cars dealt with lately, for an intere
 
 @dataclass(frozen=True)
 class Plan:
-    """Rules of one list by what they do, each in order; those the buyer is held out of do nothing but count.
+    """Rules of one list by action, each in order; those that the buyer is held out of have no effect but are recorded.
 
-    ``room`` is how many more cars each cap lets in, in the order of ``caps``; see ``with_room``.
+    ``room`` is how many more cars each cap allows, in the order of ``caps``; see ``with_room``.
     """
 
     hides: tuple[Rule, ...] = ()
@@ -45,15 +45,15 @@ class Plan:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Those that hold."""
+        """Return those that apply."""
         return (*self.hides, *self.pins, *self.caps, *self.moves)
 
     def restrict(self, filters: ListingFilters) -> ListingFilters:
-        """The same filters, less what is hidden: so that hiding works wherever filters do."""
+        """Return the filters without hidden cars, so that hiding works wherever filters do."""
         return filters.without(*(rule.target for rule in self.hides))
 
     def with_room(self, k: int, listed: Sequence[int]) -> Plan:
-        """The same for what is left of a list of ``k`` once some cars are in it."""
+        """Return the plan for the rest of a list of ``k`` that has some cars already."""
         if not self.caps:
             return self
         n_listed = [int(matches(rule.target, listed).sum()) for rule in self.caps]
@@ -62,22 +62,22 @@ class Plan:
 
     @property
     def widening(self) -> list[ListingFilters]:
-        """Cars to look at besides the most suitable: those that are lifted, and those that take the place of others."""
+        """Return filters of further candidates: cars that are boosted, and cars that replace buried or capped ones."""
         lifted = [rule.target for rule in self.moves if rule.logits > 0]
         held_back = [rule.target for rule in (*self.caps, *self.moves) if rule.logits < 0 or rule.action == Action.CAP]
         return [*lifted, *(ListingFilters().without(target) for target in held_back)]
 
     def added_to(self, listing_ids: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-        """Term -> what it adds to the score of each listing."""
+        """Return by term what it adds to the score of each listing."""
         return {rule.term: np.where(matches(rule.target, listing_ids), rule.logits, 0.0) for rule in self.moves}
 
     def capped(self, listing_ids: Sequence[int]) -> NDArray[np.bool_]:
-        """Which listings each cap with room counts, shape (n_listings, n_caps)."""
+        """Return which listings each cap with room counts, shape (n_listings, n_caps)."""
         of_caps = [matches(rule.target, listing_ids) for rule in self.caps[: len(self.room)]]
         return np.stack(of_caps, axis=1) if of_caps else np.zeros((len(listing_ids), 0), bool)
 
     def promoted(self, listing_ids: Sequence[int]) -> set[int]:
-        """Listings that are to be labelled, for a rule that was paid for lifts them; pins know their cars."""
+        """Return listings to be labelled because a paid rule boosts them; pins know their own."""
         found: set[int] = set()
         for rule in self.moves:
             if rule.is_promoted and rule.logits > 0:
@@ -85,7 +85,7 @@ class Plan:
         return found
 
     def record(self, listing_ids: Sequence[int], pinned: Mapping[int, int], promoted: Sequence[int]) -> dict[str, Any]:
-        """What the record of a list says: the places of each rule's cars (1 is the top), and of what is labelled.
+        """Return the record of a list: positions of each rule's cars (1 is the top), and of labelled ones.
 
         ``pinned`` is listing id -> rule id.
         """
@@ -117,9 +117,9 @@ def plan_for(
     now: datetime | None = None,
     rules: Sequence[Rule] | None = None,
 ) -> Plan:
-    """The rules that hold for a list of one buyer at a placement, now or at another time.
+    """Return the rules that apply to a list of one buyer at a placement, now or at another time.
 
-    ``rules`` stand in for those that are stored: a preview asks so.
+    ``rules`` replace the stored ones, for a preview.
     """
     now = now or timezone.now()
     known = current_rules() if rules is None else rules
@@ -141,21 +141,22 @@ def plan_for(
 
 
 def hidden_everywhere(filters: ListingFilters) -> ListingFilters:
-    """Filters of a list without a placement and the same for every buyer, less what is hidden everywhere."""
+    """Return filters without the cars that are hidden for all placements and buyers."""
     now = timezone.now()
     hides = [rule for rule in current_rules() if rule.action == Action.HIDE and not rule.placements]
     return filters.without(*(rule.target for rule in hides if rule.audience == Audience.ALL and rule.is_on(now)))
 
 
 def is_held_out(rule: Rule, buyer_id: int | None) -> bool:
-    """Whether a buyer goes without a rule: always the same ones, and others for each rule. Not without a buyer."""
+    """Whether a buyer is held out of a rule: always the same ones, independently for each rule. False without a
+    buyer."""
     if not rule.holdout or buyer_id is None:
         return False
     return point_of(f"merchandising:{rule.id}:{buyer_id}") < rule.holdout
 
 
 def is_for(rule: Rule, buyer_context: BuyerContext | None) -> bool:
-    """Whether a buyer is among those the rule is for."""
+    """Whether a buyer is in the rule's audience."""
     if rule.audience == Audience.ALL:
         return True
     if rule.audience == Audience.COLD:
@@ -166,7 +167,8 @@ def is_for(rule: Rule, buyer_context: BuyerContext | None) -> bool:
 
 
 def matches(target: ListingFilters, listing_ids: Sequence[int]) -> NDArray[np.bool_]:
-    """Which listings satisfy a target, shape (n_listings,): from memory where they are there, else from their rows."""
+    """Return which listings satisfy a target, shape (n_listings,): from memory where they are there, else from their
+    rows."""
     ids = np.asarray(listing_ids, np.int64)
     found = np.zeros(len(ids), bool)
     is_known = np.zeros(len(ids), bool)

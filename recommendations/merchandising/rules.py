@@ -1,4 +1,4 @@
-"""Merchandising rules as a process reads them: compiled once, and read anew within a second of a change."""
+"""Merchandising rules as a process reads them: compiled once, and read again within a second of a change."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ Action, Audience = MerchandisingRule.Action, MerchandisingRule.Audience
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule, ready to be asked.
+    """One compiled rule.
 
     Attributes:
         id: Of its row; 0 for one that is not saved yet.
-        name: As explanations say it.
+        name: As explanations show it.
         action: A value of ``MerchandisingRule.Action``.
-        target: What a listing must satisfy to be one of its cars; asks nothing: every car.
+        target: Filters of its cars; without conditions: every car.
         position, n_pinned: Of a pin: the rank (1 is the top), and how many cars from there on.
         logits: Of a boost (> 0) or a bury (< 0): what it adds to the score of each of its cars.
-        share: Of a cap: at most so much of a list, 0 to 1.
+        share: Of a cap: its cars' largest share of a list, 0 to 1.
         placements: Slugs; empty means every list.
-        starts_at, ends_at: None for no such end.
+        starts_at, ends_at: None for no limit.
         hours: Time of day from and until, in the site's zone; over midnight where the first is later.
-        audience, interest: For whom; the interest is what cars the buyer dealt with must satisfy.
+        audience, interest: The buyers it applies to; the interest is a filter on the cars they acted on.
         is_promoted: Its cars are labelled in answers.
-        priority: The lower number goes first, then the lower id; one that is not saved yet will be the newest.
-        holdout: Share of the buyers who go without it, 0 to 1.
+        priority: The lower number goes first, then the lower id; a rule that is not saved yet counts as the newest.
+        holdout: Share of the buyers who are held out of it, 0 to 1.
     """
 
     id: int = 0
@@ -71,12 +71,12 @@ class Rule:
 
     @property
     def term(self) -> str:
-        """The name of what it adds to a score."""
+        """The name of its term in a score."""
         verb = "boosted" if self.action == Action.BOOST else "buried"
         return f"{verb} by rule “{self.name}”"
 
     def is_on(self, now: datetime) -> bool:
-        """Whether it holds at a time, by its dates and its hours."""
+        """Whether it applies at a time, by its dates and its hours."""
         if (self.starts_at and now < self.starts_at) or (self.ends_at and now >= self.ends_at):
             return False
         if self.hours is None:
@@ -92,7 +92,7 @@ def compiled(
     listing_ids: Iterable[int],
     placements: Iterable[str],
 ) -> Rule:
-    """A rule of its row and the rows that it names."""
+    """Compile a rule from its row and the rows that it names."""
     strength = (row.strength or 0) / 100
     is_bury = row.action == Action.BURY
     return Rule(
@@ -121,7 +121,7 @@ def compiled(
 
 
 def read_rules() -> tuple[Rule, ...]:
-    """Every rule that is on and has not ended, in the order in which they are asked; in one query."""
+    """Read every active rule that has not ended, in order; in one query."""
     statement, parameters = _query()
     now = timezone.now()
     rows: Any = MerchandisingRule.objects.raw(statement, [now if each == NOW else each for each in parameters])
@@ -130,7 +130,7 @@ def read_rules() -> tuple[Rule, ...]:
 
 @lru_cache(maxsize=1)
 def _query() -> tuple[str, tuple[Any, ...]]:
-    """The statement and its parameters: to compile it takes several times as long as to run it."""
+    """Return the statement and its parameters: compiling it takes several times as long as running it."""
     rows = MerchandisingRule.objects.filter(Q(ends_at=None) | Q(ends_at__gt=NOW), is_active=True)
     named = rows.annotate(
         seller_keys=ArraySubquery(_related(MerchandisingRule.sellers.through, "seller_id")),
@@ -143,7 +143,7 @@ def _query() -> tuple[str, tuple[Any, ...]]:
 
 
 def _related(through: Any, column: str) -> QuerySet[Any]:
-    """Keys of the rows that a rule names, by the table between them."""
+    """Return keys of the rows that a rule names, by the table between them."""
     related: QuerySet[Any] = (
         through._default_manager.filter(merchandisingrule_id=OuterRef("pk")).order_by(column).values(column)
     )
@@ -158,7 +158,7 @@ _read_at = float("-inf")
 
 
 def current_rules() -> tuple[Rule, ...]:
-    """The rules as they were at most ``WINDOW_STALENESS_SECONDS`` ago, and never longer than a second."""
+    """Return the rules as of at most ``WINDOW_STALENESS_SECONDS`` ago, and never more than a second."""
     global _rules, _read_at
     now = time.monotonic()
     if now - _read_at > min(max(settings.WINDOW_STALENESS_SECONDS, 0.25), 1.0):
@@ -169,6 +169,6 @@ def current_rules() -> tuple[Rule, ...]:
 
 
 def forget_rules() -> None:
-    """Read them anew for the next list: a rule was changed in this process."""
+    """Make the next list read the rules again: a rule was changed in this process."""
     global _read_at
     _read_at = float("-inf")

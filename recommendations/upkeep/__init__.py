@@ -1,1 +1,1 @@
-"""Whether the product works and its data agree: the probe, the consistency check; and how long rows are kept."""
+"""The end-to-end probe, the consistency check, and the removal of old rows."""

@@ -1,7 +1,7 @@
-"""Whether what is stored agrees with itself, where neither the database's constraints nor a repair sees to it at once.
+"""Check that stored rows agree with each other, where no database constraint ensures it.
 
-Each check counts rows that should not be there, and knows what to do about them. Run by ``manage.py check_data`` and
-every night; the last findings are kept for the metrics.
+Each check counts wrong rows, and names the remedy. ``manage.py check_data`` runs them, and so does beat every night;
+the last findings are cached for the metrics.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ LATELY = timedelta(days=30)  # of the log, which is looked through no further ba
 
 @dataclass(frozen=True)
 class Check:
-    """Something that should be true of all rows.
+    """A condition on all rows.
 
     Attributes:
         name: For metrics.
-        wrong: What is the case where it is not, as it follows a number: “… listings have no vector”.
+        wrong: What is wrong with the rows, to follow a number: “… listings have no vector”.
         remedy: What repairs it, or what to do.
-        count: How many rows it is not true of.
+        count: Number of wrong rows.
     """
 
     name: str
@@ -57,13 +57,13 @@ def vectors_without_listing() -> int:
 
 
 def vectors_of_forgotten_versions() -> int:
-    """Tables whose version is retired, failed or gone; one that is being trained has a table already."""
+    """Count tables whose version is retired, failed or gone; a version in training has a table already."""
     kept = RankerVersion.objects.exclude(status__in=[RankerVersion.Status.RETIRED, RankerVersion.Status.FAILED])
     return len(stored_versions() - set(kept.values_list("pk", flat=True)))
 
 
 def broken_artifacts() -> int:
-    """Usable versions whose fitted arrays are missing or are not those that were stored."""
+    """Count usable versions whose fitted arrays are missing or differ from those that were stored."""
     return sum(not is_whole(version) for version in RankerVersion.objects.usable().select_related("artifact"))
 
 
@@ -73,7 +73,7 @@ def is_whole(version: RankerVersion) -> bool:
 
 
 def preferences_ahead_of_log() -> int:
-    """Such as know events that are not there: the log was restored from an older copy than they were."""
+    """Count preferences that include missing events: the log was restored from an older copy than they were."""
     newest = Interaction.objects.aggregate(newest=Max("id"))["newest"] or 0
     return Preference.objects.filter(last_interaction_id__gt=newest).count()
 
@@ -154,12 +154,12 @@ CHECKS = [
 
 
 def check_data() -> dict[str, int]:
-    """How many rows each check finds, by name; kept for ``last_findings``."""
+    """Return the number of rows that each check finds, by name; cached for ``last_findings``."""
     found = {check.name: check.count() for check in CHECKS}
     cache.set(RESULT, found, timeout=None)
     return found
 
 
 def last_findings() -> dict[str, int]:
-    """Nothing before the first time, and where the cache does not answer."""
+    """Return the cached findings; empty before the first check, and where the cache does not answer."""
     return cache.get(RESULT) or {}

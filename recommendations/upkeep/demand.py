@@ -1,4 +1,4 @@
-"""Counting the demand of days whose events are about to be removed, as ``DemandDay`` rows."""
+"""Count the demand of days whose events are about to be removed, as ``DemandDay`` rows."""
 
 # ruff: noqa: S608 -- put together from constants
 from __future__ import annotations
@@ -29,9 +29,10 @@ def midnight(day: date) -> datetime:
 
 
 def count_demand(before: datetime) -> int:
-    """Count the days of which events from before a moment are about to be removed; returns how many rows that made.
+    """Count the days whose events before a time are about to be removed; returns how many rows were made.
 
-    Whole days, each once: the rest of a day that ``before`` lies in goes in the next night, and is counted now.
+    Days are counted as a whole and once, also the day that contains ``before``, whose other events are removed the next
+    night.
     """
     counted = DemandDay.objects.aggregate(newest=Max("day"))["newest"]
     since = "-infinity" if counted is None else midnight(counted) + A_DAY

@@ -45,9 +45,9 @@ SELECT EXISTS (SELECT FROM {part} AS served
 
 
 def make_months(now: datetime) -> None:
-    """Keep every table by month, with parts for the months to come, and finish removals that were cut short.
+    """Partition every table by month, with partitions for the months to come, and finish interrupted removals.
 
-    Raises OperationalError when a table stayed in use; the others have their months all the same.
+    Raises OperationalError when a table stayed in use; the other tables have their months.
     """
     problems = []
     for monthly in TABLES:
@@ -69,7 +69,7 @@ def make_months_of(monthly: Monthly, now: datetime) -> None:
 
 
 def keep_by_month(monthly: Monthly, now: datetime) -> None:
-    """Partition a table that is not, with its rows where they are."""
+    """Partition a table that is not partitioned, without moving its rows."""
     if months.is_partitioned(monthly.table):
         return
     if monthly in WITH_KEYS:
@@ -84,14 +84,14 @@ def make_ahead(monthly: Monthly, now: datetime) -> None:
 
 
 def note_keys(monthly: Monthly) -> None:
-    """Note the keys of all rows that are there; those that are noted already stay."""
+    """Store the keys of all rows; keys that are stored already stay."""
     walk_keys(NOTE_KEYS.format(table=monthly.table))
 
 
 def walk_keys(statement: str) -> None:
-    """Run a statement for so many rows at a time, in the order of their ids; it returns the last one.
+    """Run a statement for a limited number of rows at a time, in the order of their ids; it returns the last id.
 
-    Each time in a transaction of its own, again where a row stayed locked. Raises OperationalError in the end.
+    Each run is a transaction of its own, and is repeated where a row stayed locked. Raises OperationalError in the end.
     """
     last: int | None = 0
 
@@ -105,10 +105,10 @@ def walk_keys(statement: str) -> None:
 
 
 def drop_months(monthly: Monthly, before: datetime) -> int:
-    """Remove the oldest months whose every row is older than a moment; how many rows that were.
+    """Remove the oldest months whose rows are all older than a time; returns how many rows.
 
-    Of lists only those months of which no event names a list any more: events and what they were chosen from go
-    together. Not to be called in a transaction.
+    For served lists, only months without a list that an event names: events and their lists are removed together. Not
+    to be called in a transaction.
     """
     parts = []
     for part in months.old_parts(monthly.table, before):
@@ -130,7 +130,7 @@ def drop_months(monthly: Monthly, before: datetime) -> int:
 
 
 def drop_old_months(monthly: Monthly, before: datetime) -> int:
-    """As ``drop_months``; nothing within a transaction, where PostgreSQL detaches no part beside its readers."""
+    """Call ``drop_months``; nothing within a transaction, where PostgreSQL cannot detach a partition beside readers."""
     if connection.in_atomic_block or not months.is_partitioned(monthly.table):
         return 0
     return drop_months(monthly, before)
@@ -149,5 +149,5 @@ def count(part: Part) -> int:
 
 
 def made_until(monthly: Monthly) -> datetime | None:
-    """Up to when rows have a part; None for a table that is not kept by month."""
+    """Return the time up to which rows have a partition; None for a table without partitions."""
     return months.parts_of(monthly.table)[-1].until if months.is_partitioned(monthly.table) else None

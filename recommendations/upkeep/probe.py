@@ -1,8 +1,8 @@
-"""The probe from end to end: an event of our own, followed through log, queue and worker to its effect.
+"""The end-to-end probe: an event of our own, followed through log, queue and worker to the preference.
 
-A made-up buyer does something, and a look some seconds later shows whether the preference knew of it, and how soon. The
-buyer lives for these seconds only. What they did lies long in the past, before anything that is trained, counted or
-called demand, so that nothing else is affected by it.
+A probe buyer causes an event, and some seconds later a second step checks whether the preference includes it, and after
+what time. The buyer exists for these seconds only. The event is dated long ago, so that no training, count or demand
+includes it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ RESULT = "probe"  # in the cache
 
 @dataclass(frozen=True)
 class Probe:
-    """How the last one ended: when, in epoch seconds, and how long the effect took; None where it did not come."""
+    """The result of the last probe: its time, in epoch seconds, and the seconds to the effect; None where there was
+    none."""
 
     ended_at: float
     seconds: float | None
 
 
 def send_probe() -> int | None:
-    """Let a made-up buyer do something; returns their key, or None where nothing could come of it: without a ranker.
+    """Create a probe buyer with an event; returns their key, or None without a live ranker.
 
-    Removes those that were never looked at, because the process that should have is gone.
+    Removes probe buyers that were never checked, because their process ended.
     """
     abandoned = Buyer.objects.filter(external_id__startswith=NAME, created_at__lt=timezone.now() - ABANDONED_AFTER)
     abandoned.delete()
@@ -49,10 +50,10 @@ def send_probe() -> int | None:
 
 
 def look_at_probe(buyer_id: int) -> Probe | None:
-    """See whether the event arrived, keep the result for ``last_probe``, and remove what was made up.
+    """Check whether the event arrived, cache the result for ``last_probe``, and remove the probe buyer.
 
-    None when there is no such buyer: it was read before. One whose event did not arrive is left to the next sweep,
-    so that a late worker does not fail because the buyer is gone.
+    None when there is no such buyer: it was checked before. A buyer whose event did not arrive is removed by the next
+    sweep, so that a late worker does not fail.
     """
     event = Interaction.objects.filter(buyer=buyer_id).first()
     if event is None:
@@ -67,6 +68,6 @@ def look_at_probe(buyer_id: int) -> Probe | None:
 
 
 def last_probe() -> Probe | None:
-    """None before the first one, and where the cache does not answer."""
+    """Return the cached result; None before the first one, and where the cache does not answer."""
     found = cache.get(RESULT)
     return Probe(*found) if found else None

@@ -1,8 +1,7 @@
 """How long rows are kept, by kind, and the removal of older ones.
 
-The settings KEEP_…_DAYS say for how long; 0 keeps a kind for ever. Nothing goes that something kept still names: a
-list stays while one of its events does, and an ended listing while an event or a list names it, since trainings read
-what was chosen together with what was shown.
+The settings KEEP_…_DAYS give the times; 0 keeps a kind for ever. A row that a kept row names is kept: a list with one
+of its events, and an ended listing with an event or a list, since trainings read choices together with what was shown.
 """
 
 from __future__ import annotations
