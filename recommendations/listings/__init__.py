@@ -1,1 +1,1 @@
-"""Listings as the recommender sees them: arrays, vectors, the live stock in memory, and the market around it."""
+"""Listings as arrays: vectors, the live stock in memory (listing index), pgvector retrieval, and market statistics."""

@@ -1,7 +1,7 @@
-"""Which listings advertise the same car, kept between two questions while the stock moves.
+"""Which listings are of the same car, cached while the stock changes.
 
-The database says it of a listing the first time; after that, whatever updates the listing index also says which of the
-listings that changed advertise another car than before, or are gone.
+The database is asked for a listing the first time; after that, each update of the listing index reports which of the
+changed listings are of another car than before, or were removed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Row = tuple[int, str, list[int]]  # a listing, the key of its car, and all listi
 
 
 def listings_of_car(key: str) -> str:
-    """SQL of the ids of all listings of one car, by the column that holds its key; none where the key is empty.
+    """Return SQL for the ids of all listings of one car, by the column with its key; none where the key is empty.
 
-    ``OFFSET 0`` has cars looked up one by one: a planner that knows nothing about the keys yet, since a migration made
-    their column anew, expects hundreds of listings of each car, and reads the whole table instead.
+    ``OFFSET 0`` makes the planner look up cars one by one: without statistics of the keys, after a migration added
+    their column, it expects hundreds of listings of each car and reads the whole table instead.
     """
     return f"SELECT twin.id FROM catalog_listing twin WHERE twin.car_key = {key} AND NOT (twin.car_key = '') OFFSET 0"
 
@@ -33,7 +33,7 @@ FROM catalog_listing l WHERE l.id = ANY(%(listings)s)"""
 
 
 class Car:
-    """One car. Two are the same only as objects."""
+    """One car. Two are equal only if they are the same object."""
 
     __slots__ = ("key", "listing_ids")
 
@@ -45,8 +45,8 @@ class KeptCars:
     """The cars of one index; safe to use from several threads.
 
     Attributes:
-        generation: Another number once a listing that was known turned out to advertise another car, or none.
-        n_noted: How often listings were noted as changed.
+        generation: Increases when a known listing turns out to be of another car, or of none.
+        n_noted: How often listings were reported as changed.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class KeptCars:
         return len(self._cars)
 
     def note(self, listing_ids: Collection[int], key_by_listing_id: Mapping[int, str]) -> None:
-        """Some listings changed; these are the keys of their cars now, without those of listings that are gone."""
+        """Report changed listings with the keys of their cars, without those of removed listings."""
         with self._lock:
             self.n_noted += 1
             for listing_id in listing_ids:
@@ -76,18 +76,19 @@ class KeptCars:
                         del self._cars[listing_id]
 
     def forget(self) -> None:
-        """Some listings changed, and of their cars nothing was asked: what was learned meanwhile may be older."""
+        """Report changed listings whose cars were not read: results read meanwhile may be older."""
         with self._lock:
             self.n_noted += 1
             self._forget()
 
     def learn(self, asked: Iterable[int], rows: Iterable[Row], n_noted: int | None = None) -> bool:
-        """What the database said of some listings; not where others were noted since, and then it is False.
+        """Store the database's result for some listings; returns False where others were reported since, and stores
+        nothing.
 
         Args:
             asked: The listings. Those without a row do not exist.
-            rows: What it said.
-            n_noted: As it was before the database was asked; None to learn it in any case.
+            rows: The result.
+            n_noted: Its value before the query; None to store in any case.
         """
         with self._lock:
             if n_noted not in (None, self.n_noted):
@@ -104,10 +105,10 @@ class KeptCars:
         return True
 
     def count(self, n_by_listing_id: Mapping[int, int]) -> tuple[int, dict[Car, int], set[int]]:
-        """Numbers of listings summed up by car.
+        """Sum counts of listings by car.
 
         Returns:
-            The generation; the sums, without listings that do not exist; and the listings of which nothing is known.
+            The generation; the sums, without listings that do not exist; and the listings that are not known.
         """
         sums: dict[Car, int] = {}
         unknown = set()
@@ -139,7 +140,7 @@ class KeptCars:
                 self._move(twin, car)
 
     def _move(self, listing_id: int, car: Car | None) -> None:
-        """A listing advertises a car from now on, or none; called with the lock held."""
+        """Assign a listing to a car, or to none; called with the lock held."""
         if listing_id in self._cars:
             self.generation += 1
             before = self._cars[listing_id]
@@ -151,7 +152,7 @@ class KeptCars:
 
 
 def keys_of(listing_ids: Collection[int]) -> dict[int, str]:
-    """The keys of the cars of listings, as the database has them now."""
+    """Return the current keys of the cars of listings, from the database."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, car_key FROM catalog_listing WHERE id = ANY(%s)", [list(listing_ids)])
         return dict(cursor.fetchall())

@@ -1,7 +1,7 @@
-"""The filterable facts of many listings, column by column in memory, and which of them match.
+"""The filterable attributes of many listings as columns in memory, and the filters over them.
 
-``ListingColumns.matching`` is the twin of ``ListingQuerySet.matching``; a test keeps them equal. Full text stays in
-the database: ``text_matches`` asks it.
+``ListingColumns.matching`` is the twin of ``ListingQuerySet.matching``; a test compares them. Full text is searched in
+the database, by ``text_matches``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OF_TAGS = ("_tags", "_rows_by_tag")
 
 @dataclass(frozen=True, eq=False)
 class PackedTags:
-    """Tags of listings as arrays: the rows that have any, how many each has, and their numbers among the words."""
+    """Tags of listings as arrays: rows with tags, their numbers of tags, and indices into the list of words."""
 
     words: list[str]
     rows: NDArray[np.int64]
@@ -60,7 +60,7 @@ class PackedTags:
 
 
 class ListingColumns:
-    """Growable columns; a row keeps its place for as long as the columns live."""
+    """Growable columns; a listing keeps its row as long as the columns live."""
 
     def __init__(self) -> None:
         self.n_rows = 0
@@ -73,12 +73,12 @@ class ListingColumns:
         self._tags: dict[int, tuple[str, ...]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """For another process: tags as arrays, which take a fraction of the memory until they are asked for."""
+        """Pickle tags as arrays, which take a fraction of the memory until they are used."""
         state = {name: value for name, value in self.__dict__.items() if name not in OF_TAGS}
         return state | {"_packed_tags": PackedTags.of(self._tags)}
 
     def __getattr__(self, name: str) -> Any:
-        """Tags of columns from another process, when they are first asked for."""
+        """Unpack tags of another process when they are used first."""
         packed = self.__dict__.get("_packed_tags")
         if name not in OF_TAGS or packed is None:
             raise AttributeError(name)
@@ -88,7 +88,7 @@ class ListingColumns:
         return self.__dict__[name]
 
     def taken_down(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """All there is as arrays by name, and the rest as JSON has it; ``restore`` is its reverse."""
+        """Return everything as arrays by name and JSON values; ``restore`` is the inverse."""
         arrays: dict[str, NDArray[Any]] = {f"code.{name}": codes for name, codes in self._codes.items()}
         arrays |= {f"number.{name}": numbers for name, numbers in self._numbers.items()}
         rest = {
@@ -121,7 +121,7 @@ class ListingColumns:
             self._put_tags(row, tuple(tags))
 
     def matching(self, filters: ListingFilters, rows: NDArray[np.intp] | None = None) -> NDArray[np.bool_]:
-        """Which rows satisfy every filter but ``text``: of all of them, shape (n_rows,), or of some."""
+        """Return which rows match every filter but ``text``: of all rows, shape (n_rows,), or of some."""
         at = slice(self.n_rows) if rows is None else rows
         mask = np.ones(self.n_rows if rows is None else len(rows), bool)
         for field, name in CATEGORIES.items():
@@ -146,7 +146,7 @@ class ListingColumns:
         return mask & self.matching(filters.also, rows) if filters.also else mask
 
     def table(self, rows: NDArray[np.intp]) -> ListingTable:
-        """Some rows as the encoder reads listings, as far as they are known here: without titles."""
+        """Return some rows as the encoder reads listings, without titles, which are not in memory."""
         n = len(rows)
         columns: dict[str, Any] = {
             name: as_objects(self.levels(name))[self.codes(name)[rows]] for name in CATEGORY_FIELDS
@@ -157,7 +157,7 @@ class ListingColumns:
         return ListingTable(**columns, title=as_objects([""] * n), tags=tags)
 
     def distance_km(self, latitude: float, longitude: float) -> NDArray[np.float64]:
-        """Great-circle distance of every row from a place; nan where a listing has none."""
+        """Return the great-circle distance of every row from a location; nan where a listing has none."""
         return great_circle_km(
             latitude, longitude, self._numbers["latitude"][: self.n_rows], self._numbers["longitude"][: self.n_rows]
         )
@@ -166,11 +166,11 @@ class ListingColumns:
         return self._numbers[name][: self.n_rows]
 
     def codes(self, name: str) -> NDArray[np.int32]:
-        """Category codes of every row; 0 where unknown."""
+        """Return category codes of every row; 0 where unknown."""
         return self._codes[name][: self.n_rows]
 
     def levels(self, name: str) -> list[str]:
-        """What each category code stands for, by code; "" for the unknown."""
+        """Return the category of each code; "" for the unknown."""
         return list(self._vocabulary[name])
 
     def _encode(self, name: str, values: NDArray[np.object_]) -> NDArray[np.int32]:
@@ -196,7 +196,7 @@ class ListingColumns:
 
 
 def with_room_for(array: Array, n_rows: int, fill: Any) -> Array:
-    """The array itself where it is long enough; else a copy with an eighth to spare, so that growth is rare."""
+    """Return the array where it is long enough; else a copy with an eighth to spare, so that growth is rare."""
     if len(array) >= n_rows:
         return array
     larger = np.full((n_rows + n_rows // 8 + 16, *array.shape[1:]), fill, array.dtype)
@@ -205,7 +205,7 @@ def with_room_for(array: Array, n_rows: int, fill: Any) -> Array:
 
 
 def text_matches(text: str, among: Sequence[int] | None = None) -> NDArray[np.int64]:
-    """Ids of live listings whose text matches a web-style query, in no particular order: of all, or of some."""
+    """Return ids of live listings whose text matches a web-style query, unordered: of all, or of some."""
     found = Listing.objects.available().matching(ListingFilters(text=text))
     if among is not None:
         found = found.filter(pk__in=among)

@@ -23,7 +23,8 @@ EMBEDDING_BATCH = 20_000  # listings encoded at once, to bound memory
 
 
 def embed_listings(listing_ids: Sequence[int]) -> int:
-    """Make the vectors of listings in every usable space where they are missing or out of date; returns how many."""
+    """Compute and store vectors of listings in every usable space where they are missing or outdated; returns how
+    many."""
     n_written = 0
     for version in RankerVersion.objects.usable():
         for start in range(0, len(listing_ids), EMBEDDING_BATCH):
@@ -32,10 +33,10 @@ def embed_listings(listing_ids: Sequence[int]) -> int:
 
 
 def embed_missing_listings() -> int:
-    """Make vectors for live listings that lack one, or both; returns how many were written.
+    """Compute and store vectors of live listings that lack one, or both; returns how many were written.
 
-    Rows of an earlier release have no place among similar cars yet. Also makes the index of a version whose training
-    was stopped before it was made.
+    Rows of an earlier release have no vector for similar cars. It also creates the index of a version whose training
+    was stopped before that.
     """
     n_written = 0
     for version in RankerVersion.objects.usable():
@@ -48,12 +49,12 @@ def embed_missing_listings() -> int:
 
 
 def embed_for_version(version: RankerVersion, listing_ids: Sequence[int]) -> int:
-    """Make the vectors of some listings in one space; one that cannot be encoded keeps no other from its vector."""
+    """Store the vectors of some listings in one space; a listing that cannot be encoded does not stop the others."""
     return len(each_that_works(listing_ids, lambda ids: embed_together(version, list(ids)), batch="embeddings"))
 
 
 def embed_together(version: RankerVersion, listing_ids: list[int]) -> list[int]:
-    """Returns the ids of those that were written."""
+    """Store vectors of listings; returns the ids of those that were written."""
     rows = read_listings(Listing.objects.filter(pk__in=listing_ids))
     _, is_current = match_vectors(rows, *read_vectors(version, listing_ids))
     has_similar = np.isin(rows.listing_ids, read_similar(version.pk, listing_ids)[0])

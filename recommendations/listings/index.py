@@ -1,7 +1,7 @@
-"""The listing index of this process: borrowed by readers, kept in step, and shared with other processes by files.
+"""The listing index of this process: borrowed by readers, kept up to date, and shared with other processes by files.
 
-A web process has a thread that reads and works out what changed, and loads other versions, while readers go on with
-the index they have; the lock that readers share is held only while arrays are copied.
+In a web process a thread reads changes and loads other versions, while readers use the index they have; it takes the
+readers' lock only while arrays are copied.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _borrower = 0  # that thread
 
 @contextmanager
 def borrow_index(*, is_stale_allowed: bool = False) -> Iterator[ListingIndex | None]:
-    """The index of the live version, in step, for the length of a block; None before the first promotion.
+    """Yield the index of the live version, up to date, for the length of a block; None before the first promotion.
 
-    Other threads of the process wait, so take what you need and leave. A version promoted or rolled back anywhere is
-    looked for every ``settings.WINDOW_STALENESS_SECONDS``. With ``settings.LISTING_INDEX_THREAD`` a thread beside the
-    requests loads it and reads what changed, and until it is loaded the version before it answers: a block waits for a
-    load only where there is nothing to answer with. Without the thread, where the database does not answer, a caller
-    that needs nothing else of it may have the index as it was (``is_stale_allowed``); others get the database's error.
+    Other threads of the process wait meanwhile, so keep the block short. Promotions and rollbacks of other processes
+    are noticed every ``settings.WINDOW_STALENESS_SECONDS``. With ``settings.LISTING_INDEX_THREAD`` a thread beside the
+    requests loads and updates the index, and until a new version is loaded the previous one is used: a block waits for
+    a load only where there is no index at all. Without the thread, if the database does not answer, a caller that needs
+    nothing else of it may get the index as it is (``is_stale_allowed``); others get the database's error.
     """
     global _n_borrowed, _borrower
     if settings.LISTING_INDEX_THREAD and _is_due() and not _is_borrower():
@@ -72,7 +72,7 @@ def drop_index() -> None:
 
 
 def _is_due(seconds: float | None = None) -> bool:
-    """Whether the last look was longer ago than that; by default, than an index may be behind."""
+    """Whether the last check was longer ago than ``seconds``; by default, than an index may be behind."""
     seconds = settings.WINDOW_STALENESS_SECONDS if seconds is None else seconds
     return _index is not None and time.monotonic() - _checked_at > seconds
 
@@ -83,7 +83,7 @@ def _is_borrower() -> bool:
 
 
 def _follow_live_version() -> None:
-    """Load or update the index, as the caller who holds the lock."""
+    """Load or update the index, in the thread that holds the lock."""
     global _index, _checked_at
     now = time.monotonic()
     if now - _checked_at <= settings.WINDOW_STALENESS_SECONDS:
@@ -99,7 +99,7 @@ def _follow_live_version() -> None:
 
 
 def _follow_beside_requests() -> None:
-    """The same without the lock, which is only taken to put the result in place."""
+    """Load or update the index without the lock, which is taken only to replace it."""
     global _index, _checked_at
     held, now = _index, time.monotonic()
     if held is None:
@@ -124,7 +124,7 @@ def live_version_id() -> int | None:
 
 
 def load_index(version_id: int) -> ListingIndex | None:
-    """The index of a version: from the files of this machine where they can be used, else from the database."""
+    """Return the index of a version: from the files of this machine where they are usable, else from the database."""
     try:
         if not shared.is_on():
             return ListingIndex(version_id)
@@ -143,7 +143,7 @@ def mapped_index(version_id: int) -> ListingIndex | None:
 
 
 def write_down(listing_index: ListingIndex) -> ListingIndex:
-    """Write an index down for other processes; returns the same from the files, so that they share its memory."""
+    """Write an index to files for other processes; returns one mapped from the files, so that they share its memory."""
     if not listing_index.is_complete:
         return listing_index
     taken_down = shared.Shared(*listing_index.taken_down())
@@ -152,7 +152,8 @@ def write_down(listing_index: ListingIndex) -> ListingIndex:
 
 
 def renew_files(listing_index: ListingIndex) -> None:
-    """Write an index down again before its files are too old for a process that starts, as the one who updates it."""
+    """Write an index again before its files are too old for a starting process; called by the process that updates
+    it."""
     if not shared.is_on() or not listing_index.is_complete or listing_index.is_behind:
         return
     if shared.age_of(listing_index.version_id) > shared.RENEWED_AFTER_SECONDS:
@@ -162,7 +163,7 @@ def renew_files(listing_index: ListingIndex) -> None:
 
 
 def needs_another(listing_index: ListingIndex, live_id: int, now: float) -> bool:
-    """Whether an index is of another version than the live one, or so old that it is loaded anew."""
+    """Whether an index is of another version than the live one, or so old that it is loaded again."""
     return listing_index.version_id != live_id or is_too_old(listing_index, now)
 
 
@@ -174,8 +175,8 @@ def is_too_old(listing_index: ListingIndex, now: float) -> bool:
 
 
 class IndexKeeper:
-    """The thread of a process that keeps its index in step. It looks when a reader finds the index due, so that an idle
-    process asks the database nothing."""
+    """The thread of a process that keeps its index up to date. It runs when a reader finds the index due, so that an
+    idle process does not query the database."""
 
     def __init__(self) -> None:
         self._start_lock = threading.Lock()
@@ -185,9 +186,9 @@ class IndexKeeper:
         self._n_looks = 0
 
     def look(self, patience: float) -> None:
-        """Have the index brought in step, and wait some seconds for it at most: usually little has changed.
+        """Request an update, and wait at most ``patience`` seconds for it; usually little has changed.
 
-        Where requests come one after the other, none has to wait: the look that one asks for is done for the next.
+        For consecutive requests none has to wait: the update requested by one is done for the next.
         """
         self._ensure_running()
         if not patience:

@@ -1,10 +1,11 @@
 """The stock of one ranker version in memory: one matrix and the filter columns, exact for any filter.
 
-An index is loaded once, then kept in step: every write to a listing or a vector is noted in ``catalog_listingchange``
-by triggers, with its transaction id, and an index reads the lines it has not seen. A transaction that began early and
-commits late is not missed, because reading resumes at the oldest transaction that was still open the time before.
+An index is loaded once, then updated: triggers record every write to a listing or a vector in
+``catalog_listingchange``, with its transaction id, and an index reads the rows it has not seen. A transaction that
+began early and commits late is not missed, because reading resumes at the oldest transaction that was open the time
+before.
 
-The index is a fast copy and never the truth: serving reads the rows of a list from the database last.
+The index is a copy: serving reads the rows of a list from the database last.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ SEEN_AT_MOST = 4 * UPDATED_PER_SYNC  # lines that are read again for each questi
 
 @dataclass(frozen=True, eq=False)
 class Additions:
-    """Listings as the index will hold them, all worked out: writing them only copies.
+    """Listings with everything computed that the index holds: adding them only copies.
 
     Attributes:
-        derived: What the space of the version needs.
-        similar: Where they lie among similar cars, shape (n, SIMILAR_DIMENSIONS).
+        derived: Arrays that depend on the version's space.
+        similar: Vectors for similar cars, shape (n, SIMILAR_DIMENSIONS).
     """
 
     derived: Derived
@@ -66,15 +67,15 @@ class Additions:
         return self.derived.rows.listing_ids
 
     def take(self, at: NDArray[np.intp]) -> Additions:
-        """The listings at some positions."""
+        """Return the listings at some positions."""
         return Additions(self.derived.take(at), self.similar[at])
 
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """Listings that changed, those of them that the index holds from now on, and those that it should and cannot.
+    """Changed listings: those the index holds from now on, and those that belong in it but could not be encoded.
 
-    ``car_keys`` are of those that exist; None where they were not asked for, since no car was known.
+    ``car_keys`` are those of existing listings; None where they were not read, since no car was known.
     """
 
     listing_ids: set[int]
@@ -93,8 +94,8 @@ class ListingIndex(ListingSnapshot):
     """The stock of one ranker version. Threads take turns by ``borrow_index``.
 
     Rows are listings for sale, reserved, or ended within ``settings.WINDOW_LOOKBACK_DAYS`` (choices of the past need
-    the stock of the past). ``is_complete`` is false where more is for sale than ``settings.WINDOW_MAX_LISTINGS``:
-    then it is an even sample, good as a background for choices, and pgvector answers queries.
+    the stock of the past). ``is_complete`` is false where more is for sale than ``settings.WINDOW_MAX_LISTINGS``: then
+    it is a uniform sample, used for the alternatives of choices, and pgvector answers queries.
     """
 
     def __init__(self, version_id: int, taken_down: shared.Shared | None = None) -> None:
@@ -136,7 +137,7 @@ class ListingIndex(ListingSnapshot):
             self._add(additions)
 
     def taken_down(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """As it is now; only the thread that updates the index may ask, since updates write to it in place."""
+        """Return its current content; only the updating thread may call this, since updates write in place."""
         arrays, rest = super().taken_down()
         arrays |= {"similar": self._similar, "similar_squares": self._similar_squares}
         since, seen = self._position
@@ -157,13 +158,13 @@ class ListingIndex(ListingSnapshot):
         self.loaded_at = time.monotonic() - (time.time() - rest["loaded_at"])
 
     def sync(self) -> None:
-        """Bring the index in step with everything committed before this call."""
+        """Apply everything committed before this call."""
         self.apply(self.read_update())
 
     def read_update(self) -> Update:
-        """What has been committed since the last look, read and worked out; changes nothing that readers see.
+        """Read what was committed since the last update and compute its arrays; readers see no change.
 
-        One thread at a time may ask.
+        One thread at a time may call this.
         """
         with WINDOW_SYNC_SECONDS.time():
             resume_at = read_oldest_open_transaction()
@@ -182,11 +183,11 @@ class ListingIndex(ListingSnapshot):
             return replace(Update.of(rows, additions), listing_ids=set(listing_ids), car_keys=car_keys)
 
     def read_undecided(self, at_most: int) -> set[int] | None:
-        """Listings of which the database may say something else than this index, by everything committed before this
-        call: they changed and were not taken in yet, or could not be. None where they are more than that, or where a
-        transaction that is open for long has all lines since read again.
+        """Return listings for which the database may differ from this index, by everything committed before this call:
+        they changed and were not applied yet, or could not be encoded.
 
-        It asks the database, and needs no turn.
+        None where there are more than ``at_most``, or where a long transaction requires many changes to be read again.
+        It queries the database, and needs no lock.
         """
         since, seen = self._position
         if len(seen) > SEEN_AT_MOST:
@@ -198,11 +199,11 @@ class ListingIndex(ListingSnapshot):
 
     @property
     def is_behind(self) -> bool:
-        """Whether more has changed than one update takes in."""
+        """Whether there are more changes than one update applies."""
         return bool(self._pending_ids)
 
     def apply(self, update: Update) -> None:
-        """Write an update that was read before; it only copies, so that readers hardly wait."""
+        """Apply an update that was read before; it only copies, so that readers hardly wait."""
         if update.listing_ids:
             self._left_out = (self._left_out - update.listing_ids) | update.left_out
             self.forget(update.listing_ids.difference(*(part.listing_ids.tolist() for part in update.additions)))
@@ -222,29 +223,29 @@ class ListingIndex(ListingSnapshot):
         self._note(np.array(rows, np.intp))
 
     def _note(self, rows: NDArray[np.intp]) -> None:
-        """Some rows are others than before."""
+        """Report changed rows."""
         if len(rows):
             self._orders.note(rows)
             self._texts.note(rows)
             self._utilities.note(rows)
 
     def rows_in(self, ordering: str) -> NDArray[np.intp]:
-        """All rows in an order of ``orders``; not to be changed, and valid until the next update."""
+        """Return all rows in an order of ``orders``; read-only, and valid until the next update."""
         return self._orders.rows_in(ordering, self)
 
     def utilities(self, weights: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.float32]:
         return self._utilities.of(weights, rows, len(self), lambda missing: self.products(weights, missing))
 
     def having_words(self, text: str) -> NDArray[np.bool_]:
-        """As the database says. What it said before is kept, and asked again of rows that changed."""
+        """Return which rows match a text, by the database; cached, and queried again for changed rows."""
         return self._texts.mask_of(text, self.stock.listing_ids)
 
     def prepare_words(self, text: str) -> None:
-        """Ask the database which listings have some words, if it was not asked before. It needs no turn."""
+        """Query which listings match a text, unless cached. It needs no lock."""
         self._texts.prepare(text)
 
     def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Vectors of listings that ended long ago: from the table, else made on the spot."""
+        """Return vectors of listings that ended long ago: from the table, else computed."""
         stored_ids, stored, _ = read_vectors(self.version_id, listing_ids)
         missing = set(listing_ids) - set(stored_ids.tolist())
         if not missing:
@@ -259,10 +260,11 @@ class ListingIndex(ListingSnapshot):
         stored: tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]],
         similar: tuple[NDArray[np.int64], NDArray[np.float32]],
     ) -> list[Additions]:
-        """Listings with their vectors as ``read_vectors`` and ``read_similar`` found them, without those at fault.
+        """Return listings with the vectors of ``read_vectors`` and ``read_similar``, without those that cannot be
+        encoded.
 
-        Vectors that are missing or out of date are made here and now, which takes microseconds; storing them is left
-        to the workers, because the index of the table makes that a thousand times slower.
+        Missing or outdated vectors are computed here, which takes microseconds; workers store them, because the index
+        of the table makes storing a thousand times slower.
         """
         vectors, is_current = match_vectors(rows, *stored)
         near, is_placed = match_similar(rows, *similar)
@@ -282,7 +284,7 @@ class ListingIndex(ListingSnapshot):
         return each_that_works(range(len(rows)), work_out, batch="listings in memory")
 
     def _add(self, additions: Additions) -> None:
-        """Put listings into the index, but those at fault, which it forgets."""
+        """Add listings to the index, except those with errors, which are removed."""
         listing_ids = additions.listing_ids
 
         def write(at: Sequence[int]) -> list[int]:
@@ -309,7 +311,7 @@ class ListingIndex(ListingSnapshot):
         filters: ListingFilters | None = None,
         exclude: Collection[int] = (),
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The k live listings most like a car, as ids and distances, the nearest first, ties by id.
+        """Return the k live listings most similar to a car, as ids and distances, nearest first, ties by id.
 
         Args:
             vector: Of the car, as ``Ranker.similarity`` makes it, shape (SIMILAR_DIMENSIONS,).
@@ -339,7 +341,7 @@ def match_vectors(
     stored_vectors: NDArray[np.float32],
     stored_digests: NDArray[np.int64],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Stored vectors in the order of the listings, zero where none is stored; and which still fit their listing."""
+    """Return stored vectors in the order of the listings, zero where none is stored; and which are up to date."""
     order = np.argsort(stored_ids)
     at = np.searchsorted(stored_ids, rows.listing_ids, sorter=order)
     source = order[np.minimum(at, max(len(order) - 1, 0))] if len(order) else np.zeros(len(rows), np.intp)
@@ -358,7 +360,7 @@ def match_vectors(
 def match_similar(
     rows: ListingRows, stored_ids: NDArray[np.int64], stored: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Stored places among similar cars in the order of the listings, and which have one; ``stored_ids`` ascend."""
+    """Return stored vectors for similar cars in the order of the listings, and which exist; ``stored_ids`` ascend."""
     near = np.zeros((len(rows), SIMILAR_DIMENSIONS), np.float32)
     if not len(stored_ids):
         return near, np.zeros(len(rows), bool)
@@ -369,13 +371,13 @@ def match_similar(
 
 
 def indexed_listings(listings: ListingQuerySet) -> ListingQuerySet:
-    """Listings an index keeps: for sale or reserved, or ended not long ago."""
+    """Select the listings that an index holds: for sale or reserved, or ended not long ago."""
     ended_lately = Q(ended_at__gte=timezone.now() - timedelta(days=settings.WINDOW_LOOKBACK_DAYS))
     return listings.cars().filter(Q(status__in=[Listing.Status.LIVE, Listing.Status.RESERVED]) | ended_lately)
 
 
 def read_oldest_open_transaction() -> int:
-    """Every transaction below this number has ended, and what it committed is visible."""
+    """Return the number below which every transaction has ended and is visible."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         oldest: int = cursor.fetchone()[0]
@@ -383,10 +385,11 @@ def read_oldest_open_transaction() -> int:
 
 
 def read_changes(since_transaction: int, at_most: int | None = None) -> list[tuple[int, int, int]]:
-    """Lines of the change log from a transaction on: line, transaction, listing; at most so many, whichever.
+    """Return rows of the change log from a transaction on: id, transaction, listing; at most ``at_most``, in any order.
 
-    Lines of the future are left out: after a restore into a new cluster, whose transaction ids start again below the
-    old ones, they would be read over and over. Our own transaction is not the future, though a snapshot says so.
+    Rows of future transactions are left out: after a restore into a new cluster, whose transaction ids start again
+    below the old ones, they would be read again and again. Our own transaction counts as past, though a snapshot does
+    not.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""What cars like these cost on the market, by the live ranker, in each listing's own currency."""
+"""Market prices of cars by the live ranker, in each listing's own currency."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recommendations.listings.rows import table_of
 
 @dataclass(frozen=True)
 class ListingMarketPrice:
-    """The range that holds the middle 80 % of prices of such cars, and where the asked price lies; in ``currency``."""
+    """The range of the middle 80 % of prices of such cars, and where the asking price lies; in ``currency``."""
 
     label: Label
     low: float
@@ -31,7 +31,7 @@ Basis = tuple[CarPrices, Mapping[str, float]]  # what prices were learned, and t
 
 
 class Kept(NamedTuple):
-    """The market price of a listing as it was read: another object (``serving.rows``), and it may be another."""
+    """The cached market price of a listing row (``serving.rows``); another row object may have another price."""
 
     listing: Listing
     basis: Basis
@@ -44,10 +44,10 @@ _kept: LRUCache[int, Kept] = LRUCache(PRICES_KEPT)
 
 
 def market_prices_of(listings: Sequence[Listing]) -> list[ListingMarketPrice | None]:
-    """The market price of each listing, in their order.
+    """Return the market price of each listing, in their order.
 
-    None without a live ranker, a plausible price or a rate of its currency, and where such cars' prices spread so
-    widely that a market price would say nothing.
+    None without a live ranker, a plausible price or a rate of its currency, and where prices of such cars vary too much
+    for a market price.
     """
     if not listings:
         return []
@@ -82,7 +82,7 @@ def _keep(listing: Listing, basis: Basis, price: ListingMarketPrice | None) -> K
 def in_own_currencies(
     listings: Sequence[Listing], appraised: Sequence[MarketPrice | None]
 ) -> list[ListingMarketPrice | None]:
-    """Market prices in the currencies of the listings."""
+    """Convert market prices to the currencies of the listings."""
     return [
         in_own_currency(listing, market) if market else None
         for listing, market in zip(listings, appraised, strict=True)

@@ -1,7 +1,7 @@
-"""What buyers want right now: demand, contacts and leads per listing from the log, and prices that fell.
+"""Demand, contacts and leads per listing from the log, and price drops.
 
-All of it is read as of the last full ten minutes, so that every process of the site sees the same, and a list does not
-move under one buyer because another looked at a car.
+They are as of the last full ten minutes, so that every process has the same, and a buyer's list does not change because
+another buyer opened a car.
 """
 
 # ruff: noqa: S608 -- put together from constants
@@ -61,19 +61,19 @@ ORDER BY listing_id, changed_at DESC"""
 
 @dataclass(frozen=True)
 class MarketStatistics:
-    """The market as of one moment, by listing id; a listing that is absent has none.
+    """Market statistics as of one time, by listing id; an absent listing has none.
 
-    Events on one advertisement of a car count for every other of the same car: a relisted car does not begin
-    anew, and one that two sources have is wanted once.
+    Events on one listing of a car count for all listings of the same car: a relisted car does not start from 0, and a
+    car of two sources is counted once.
 
     Attributes:
         as_of: Epoch seconds.
-        demand: Buyers who did something favourable within the last two weeks, each counting by the weight of the
-            strongest kind and half after three days.
-        contacts: The same of contacts alone, each buyer counting 1 when new.
-        leads: How many buyers made contact within the two weeks.
-        price_drops: By how much the asked price fell when it last changed, within the last week, in the market's
-            currency. A change in a currency without a rate is none.
+        demand: Buyers with a favourable event within the last two weeks, each with the weight of the strongest kind,
+            halved after three days.
+        contacts: The same of contacts only, each buyer counting 1 when new.
+        leads: Number of buyers with a contact within the two weeks.
+        price_drops: Reduction at the last change of the asking price, within the last week, in the market's currency.
+            Changes in a currency without a rate are left out.
     """
 
     as_of: int
@@ -88,10 +88,10 @@ _statistics: MarketStatistics | None = None
 
 
 def current_market_statistics() -> MarketStatistics:
-    """The market as of the last full ten minutes.
+    """Return the statistics as of the last full ten minutes.
 
-    With ``settings.LISTING_INDEX_THREAD`` another thread reads them, and those before answer until it has. A request
-    reads them itself only where there are none, or none of today.
+    With ``settings.LISTING_INDEX_THREAD`` another thread reads them, and the previous ones are used until then. A
+    request reads them itself only where there are none, or none of today.
     """
     now = int(time.time())
     step = now - now % STEP_SECONDS
@@ -106,7 +106,7 @@ def current_market_statistics() -> MarketStatistics:
 
 
 def _read_once(step: int) -> MarketStatistics:
-    """Read the market at a step, unless another thread has just done so."""
+    """Read the statistics as of a step, unless another thread has just done so."""
     global _statistics
     with _lock:
         if _statistics is None or _statistics.as_of != step:
@@ -124,16 +124,16 @@ def _read_beside_requests(step: int) -> None:
 
 
 def forget_market_statistics() -> None:
-    """Read anew at the next call."""
+    """Make the next call read them again."""
     global _statistics
     with _lock:
         _statistics = None
 
 
 def read_market_statistics(as_of: int, kinds: Mapping[str, EventKind] | None = None) -> MarketStatistics:
-    """The market at a moment, in epoch seconds, from what happened before it.
+    """Read the statistics as of a time, in epoch seconds.
 
-    ``kinds`` stand in for the stored ones, by slug, for the question what other weights would do.
+    ``kinds`` replace the stored event kinds, by slug, to test other weights.
     """
     all_kinds = EventKind.objects.in_bulk() if kinds is None else kinds
     slugs = [kind.slug for kind in all_kinds.values()]

@@ -1,4 +1,4 @@
-"""Cars whose price lies far from what the live ranker expects of such a car: a check of the stock's quality."""
+"""Cars whose price is far from the live ranker's expectation: a check of the stock's quality."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ROWS_AT_ONCE = 20_000  # columns of so many listings are in memory together
 
 
 def oddly_priced(factor: float) -> list[int] | None:
-    """Ids of live listings that cost ``factor`` times more, or less, than expected; None without a ranker to ask.
+    """Return live listings that cost ``factor`` times more, or less, than expected; None without a ranker.
 
-    So are those whose price or mileage is out of all reason, whatever they are compared with (``are_plausible``). Any
-    other car without a price, or without comparable ones, is not odd.
+    Listings with an implausible price or mileage (``are_plausible``) are included. Other cars without a price, or
+    without comparable ones, are not.
     """
     version = RankerVersion.objects.live()
     try:
@@ -40,7 +40,7 @@ def oddly_priced(factor: float) -> list[int] | None:
 
 
 def read_after(listing_id: int) -> ListingRows:
-    """The next live cars by id; empty after the last."""
+    """Return the next live cars by id; empty after the last."""
     cars = Listing.objects.available().cars().filter(pk__gt=listing_id)
     last = cars.order_by("pk").values_list("pk", flat=True)[ROWS_AT_ONCE - 1 : ROWS_AT_ONCE].first()
     return read_listings(cars if last is None else cars.filter(pk__lte=last))

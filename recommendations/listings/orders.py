@@ -1,7 +1,7 @@
-"""The rows of a listing index in the orders that a search asks for, kept sorted while listings change.
+"""The rows of a listing index in the orders of searches, kept sorted while listings change.
 
-The twin of a search's ORDER BY; a test compares them. To sort 100,000 rows takes longer than all the rest of a search,
-so an order that was asked for once is kept, and rows that changed are moved in it.
+The twin of a search's ORDER BY; a test compares them. Sorting 100,000 rows takes longer than the rest of a search, so
+an order that was used is cached, and changed rows are moved in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOVED_AT_MOST = 2_000  # rows; where more have changed, sorting all of them anew
 
 
 class Sortable(Protocol):
-    """What of a listing index decides its orders."""
+    """The properties of a listing index that its orders depend on."""
 
     columns: Any
 
@@ -29,7 +29,7 @@ class Sortable(Protocol):
 
 
 def keys_of(rows: Sortable, ordering: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """What rows are sorted by, lowest first: a number, infinite where it is unknown, and what breaks ties."""
+    """Return the sort keys of rows, lowest first: a number, infinite where it is unknown, and a tie-breaker."""
     ids = rows.column("listing_ids")
     if ordering == NEWEST:
         return sortable(rows.column("published_at"), is_descending=True), -ids
@@ -38,26 +38,26 @@ def keys_of(rows: Sortable, ordering: str) -> tuple[NDArray[np.float64], NDArray
 
 
 def sortable(numbers: NDArray[np.float64], *, is_descending: bool) -> NDArray[np.float64]:
-    """Numbers by which the lowest comes first; the unknown (nan) come last either way."""
+    """Return numbers that sort in the order wanted; the unknown (nan) come last either way."""
     return np.where(np.isnan(numbers), np.inf, -numbers if is_descending else numbers)
 
 
 class KeptOrders:
-    """The orders of one index that were asked for. Callers take turns, as readers and writers of the index do."""
+    """The cached orders of one index. Callers take turns, as readers and writers of the index do."""
 
     def __init__(self) -> None:
         self._kept: dict[str, NDArray[np.intp]] = {}
         self._changed: dict[str, list[NDArray[np.intp]]] = {}  # rows written since, by order
 
     def note(self, rows: NDArray[np.intp]) -> None:
-        """Some rows have been written, or are new."""
+        """Report changed or new rows."""
         for ordering, changed in list(self._changed.items()):
             changed.append(rows)
             if sum(map(len, changed)) > MOVED_AT_MOST:
                 del self._changed[ordering], self._kept[ordering]
 
     def rows_in(self, ordering: str, rows: Sortable) -> NDArray[np.intp]:
-        """All rows, the first of the order first; not to be changed."""
+        """Return all rows in an order; read-only."""
         kept = self._kept.get(ordering)
         changed = self._changed.get(ordering, [])
         if kept is None:
@@ -72,12 +72,12 @@ class KeptOrders:
 def moved(
     order: NDArray[np.intp], changed: NDArray[np.intp], keys: NDArray[np.float64], ties: NDArray[np.int64]
 ) -> NDArray[np.intp]:
-    """An order in which some rows have other keys than before, or are new, sorted again.
+    """Return an order in which changed and new rows are sorted again.
 
     Args:
-        order: Rows sorted by the keys they had, shape (n_before,).
+        order: Rows sorted by their previous keys, shape (n_before,).
         changed: Rows, each once; those beyond ``n_before`` are new, and all of these are among them.
-        keys, ties: What rows are sorted by now, shape (n_rows,).
+        keys, ties: Current sort keys, shape (n_rows,).
     """
     is_changed = np.zeros(len(keys), bool)
     is_changed[changed] = True
@@ -89,7 +89,8 @@ def moved(
 def places_among(
     keys: NDArray[np.float64], ties: NDArray[np.int64], new_keys: NDArray[np.float64], new_ties: NDArray[np.int64]
 ) -> NDArray[np.intp]:
-    """Where among sorted keys new ones belong, as ``numpy.insert`` takes it; both are sorted by key, then tie."""
+    """Return the insertion positions of new keys among sorted ones, as ``numpy.insert`` takes them; both sorted by
+    key, then tie."""
     low, high = np.searchsorted(keys, new_keys, "left"), np.searchsorted(keys, new_keys, "right")
     for at in np.flatnonzero(low < high).tolist():
         low[at] += np.searchsorted(ties[low[at] : high[at]], new_ties[at])

@@ -1,5 +1,7 @@
-"""The stock in the spaces of ranker versions that answer beside the live one: for the variants of experiments that
-name a version. Each process holds the few that are in use, since each takes as much memory as the live one.
+"""The listing indexes of versions that serve lists beside the live one: for variants of experiments that name a
+version.
+
+Each process holds the few that are in use, since each takes as much memory as the live one.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ HELD_AT_MOST = 2  # versions beside the live one; running experiments may not na
 
 @dataclass(eq=False)
 class Held:
-    """One version of a process: who uses its index has the lock."""
+    """One version in a process; a user of its index holds the lock."""
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     index: ListingIndex | None = None
@@ -34,10 +36,9 @@ _held: dict[int, Held] = {}  # the one used last stands last
 
 @contextmanager
 def borrow_served_version(version_id: int) -> Iterator[ListingIndex]:
-    """The index of a version that serves lists, in step, for the length of a block; the live one where it is live.
+    """Yield the index of a version that serves lists, up to date, for the length of a block.
 
-    Other threads that ask for the same version wait, as with ``borrow_index``. The first who asks waits until it is
-    loaded.
+    Other threads that use the same version wait, as with ``borrow_index``. The first use waits until it is loaded.
 
     Raises:
         RankerRefused: If the version has no vectors (any more), or its artifact cannot be loaded.
