@@ -1,8 +1,8 @@
-"""Archetypes: what outlives a listing.
+"""Archetypes: groups of similar cars, for learning that outlives a listing.
 
-A car sells once, so matrix factorisation over listings would forget everything it learns. Here all cars of a make,
-model, generation and price band are one *archetype*: events on sold cars still count, and a relisted or near-duplicate
-car gets what was learned of similar ones. What is learned over archetypes is in ``collaborative``.
+A car sells once, so factors of single listings would be of no use after the sale. All cars of a make, model, generation
+and price band are therefore one *archetype*: events on sold cars still count, and a relisted or near-duplicate car
+shares the factors of similar cars. ``collaborative`` learns over archetypes.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ EVERYTHING: Key = ()
 
 @dataclass(frozen=True)
 class CollaborativeConfig:
-    """How archetypes are cut and what is learned over them.
+    """How archetypes are formed, and how their factors are learned.
 
     Attributes:
         n_factors: Width of the collaborative part of a vector.
         n_iterations: Rounds of alternating least squares.
-        confidence: How much surer an event makes us than none: Hu et al.'s alpha.
+        confidence: How much an event raises the confidence: Hu et al.'s alpha.
         regularisation: Hu et al.'s lambda, of the factors.
         ease_regularisation: Steck's lambda: about how many buyers two archetypes must share before it counts.
         n_neighbours: Strongest weights of EASE kept per archetype; the rest is dropped to keep the ranker small.
-        support: Buyers at which an archetype's own factors count as much as those guessed from its content.
-        trusted_pairs: Pairs of buyer and archetype at which the factors reach half the variance they may have.
-        relative_norm: Length of the factors against that of the content features, when there are plenty of events.
-        generation_years: Years of registration that make one generation.
-        price_step: Ratio of a price band's ends.
-        min_listings: Fewer listings than this make no archetype of their own.
+        support: Buyers at which an archetype's own factors count as much as those predicted from its content.
+        trusted_pairs: Pairs of buyer and archetype at which the factors reach half their maximal variance.
+        relative_norm: Length of the factors relative to that of the content features, if there are plenty of events.
+        generation_years: Years of registration in one generation.
+        price_step: Ratio of the upper to the lower end of a price band.
+        min_listings: Fewer listings than this form no archetype.
         max_archetypes: Most archetypes; EASE inverts a matrix of that size.
-        seed: Of the factors' starting point.
+        seed: Seed of the factors' starting values.
     """
 
     n_factors: int = 32
@@ -76,10 +76,10 @@ class CollaborativeConfig:
 
 @dataclass(frozen=True, eq=False)
 class Kinds:
-    """Listings that share all their keys, of which a large catalogue has many, as one kind.
+    """Groups of listings with equal keys, of which a large catalogue has many.
 
     Attributes:
-        keys: Of each kind, from the finest to the coarsest.
+        keys: The keys of each kind, from the finest to the coarsest.
         of_listing: Kind of each listing, shape (n,).
     """
 
@@ -87,7 +87,7 @@ class Kinds:
     of_listing: NDArray[np.intp]
 
     def totals(self, by_listing: ArrayLike) -> list[float]:
-        """What the listings of each kind have together, in the order of the kinds; one number may stand for all."""
+        """Sum a number over the listings of each kind, in the order of the kinds; a scalar counts for each listing."""
         amounts = np.broadcast_to(np.asarray(by_listing, np.float64), len(self.of_listing))
         totals: list[float] = np.bincount(self.of_listing, amounts, minlength=len(self.keys)).tolist()
         return totals
@@ -100,11 +100,11 @@ class Archetypes:
     1. make, model, generation and price band (for listings that have neither make, model, body nor price: the title),
     2. make, body and price band (for such listings: their tags),
     3. body and price band,
-    4. everything, so that no listing is without.
+    4. the key of all listings, so that every listing has an archetype.
 
     Attributes:
-        keys: One per archetype, its code being the position; the last is the one for everything.
-        generation_years, price_step: As fitted with.
+        keys: One per archetype, whose code is its position; the last is the key of all listings.
+        generation_years, price_step: The values used in the fit.
     """
 
     keys: tuple[Key, ...]
@@ -119,11 +119,11 @@ class Archetypes:
         return {key: code for code, key in enumerate(self.keys)}
 
     def assign(self, table: ListingTable) -> Codes:
-        """The archetype of each listing, int32, shape (n,); always one."""
+        """The archetype of each listing, int32, shape (n,)."""
         return self.assign_kinds(listing_kinds(table, self.generation_years, self.price_step))
 
     def assign_kinds(self, kinds: Kinds) -> Codes:
-        """The same for listings whose keys have been worked out already."""
+        """The archetype of each listing, from keys that are already computed; int32, shape (n,)."""
         code_by_kind = [self.codes_of((*keys, EVERYTHING))[0] for keys in kinds.keys]
         return np.array(code_by_kind, np.int32)[kinds.of_listing]
 
@@ -133,7 +133,7 @@ class Archetypes:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """In words, for operators: "skoda octavia, 2016 to 2019, 10,600 to 14,300"."""
+        """Each archetype in words, for operators: "skoda octavia, 2016 to 2019, 10,600 to 14,300"."""
         return tuple(self._label(key) for key in self.keys)
 
     def _label(self, key: Key) -> str:
@@ -158,7 +158,8 @@ def _prices(band: int | None, step: float) -> str:
 
 
 def listing_kinds(table: ListingTable, generation_years: int, price_step: float) -> Kinds:
-    """``listing_keys`` of a catalogue, worked out once for all listings that are alike in what the keys are made of."""
+    """Compute ``listing_keys`` of a catalogue, once for all listings that are equal in the fields that form the
+    keys."""
     make, model, body = _numbered(table.make), _numbered(table.model), _numbered(table.body)
     bands = _bands(table.price, price_step)
     # titles and tags make keys for listings that have nothing else, and would make every car a kind of its own
@@ -177,7 +178,7 @@ def listing_kinds(table: ListingTable, generation_years: int, price_step: float)
 
 
 def _numbered(values: NDArray[np.object_]) -> NDArray[np.int64]:
-    """A number for each value, the same for equal ones; 0 for what is empty."""
+    """Number the values: equal values have equal numbers, and empty values have 0."""
     numbers: dict[Any, int] = {}
     return np.array([numbers.setdefault(value, len(numbers) + 1) if value else 0 for value in values], np.int64)
 
@@ -185,8 +186,8 @@ def _numbered(values: NDArray[np.object_]) -> NDArray[np.int64]:
 def listing_keys(table: ListingTable, generation_years: int, price_step: float) -> tuple[list[Key], ...]:
     """The keys of each listing from the finest to the coarsest: three lists of length n.
 
-    Generations and price bands are cut on a fixed grid, not by the catalogue's quantiles, so that they mean the same
-    in every version. A listing without a model has its second key as its first.
+    Generations and price bands have a fixed grid, not quantiles of the catalogue, so that they are the same in every
+    version. The first key of a listing without a model equals its second.
     """
     generations = _whole(np.floor(table.year / generation_years))
     bands = _whole(_bands(table.price, price_step))
@@ -217,14 +218,15 @@ def _whole(values: Floats) -> list[int | None]:
 
 
 def fit_archetypes_to(kinds: Kinds, config: CollaborativeConfig, events_by_listing: ArrayLike = 0.0) -> Archetypes:
-    """Find the archetypes that a catalogue supports.
+    """Find the archetypes for which a catalogue has enough listings or events.
 
-    The finest keys compete for the places that the coarse ones leave, those with most events first, then those with
-    most listings. A title stands for one thing that does not sell out, so it needs an event rather than listings.
+    At most a quarter of the list are coarse keys. The finest keys fill the rest, those with most events first, then
+    those with most listings. A title stands for one item that does not sell out, so it needs an event and no number of
+    listings.
 
     Args:
-        kinds: Keys of every listing there is to learn from, sold ones included, as from ``listing_kinds``.
-        config: Says how fine, and how many at most.
+        kinds: Keys of all listings, sold ones included, from ``listing_kinds``.
+        config: How fine the archetypes are, and how many at most.
         events_by_listing: Weight of the events of each listing, shape (n,), or 0 for none at all.
     """
     listings, events, coarse_listings = (defaultdict[Key, float](float) for _ in range(3))

@@ -1,12 +1,12 @@
-"""The mode of many conditional logits at once: the arithmetic beneath ``taste``.
+"""The modes of many conditional logit models at once, for ``taste``.
 
-A *problem* is one buyer: weighted choices, and a Gaussian prior on the weights ``w``. Problems of one batch are
-padded to a common shape and solved side by side, so that one buyer and ten thousand run through the same code.
+A *problem* is one buyer: weighted choices, and a Gaussian prior on the weights ``w``. Problems of one batch are padded
+to a common shape and solved together, so that one buyer and ten thousand use the same code.
 
-Log-likelihood of one event with weight ``v``, chosen ``c`` (McFadden 1974; each event raised to ``v``):
-``v * (w . x_c + o_c - log sum_j exp(w . x_j + o_j))``, with offsets ``o`` that are known and mostly 0. Minus log
-posterior: that, negated and summed, plus ``(w - m)' P (w - m) / 2`` with prior mean ``m`` and prior precision ``P``.
-It is strictly convex: one minimum.
+Log-likelihood of one event with weight ``v``, chosen ``c`` (McFadden 1974; each event raised to ``v``): ``v * (w . x_c
++ o_c - log sum_j exp(w . x_j + o_j))``, with offsets ``o`` that are known and mostly 0. Minus log posterior is the
+negative sum of these, plus ``(w - m)' P (w - m) / 2`` with prior mean ``m`` and prior precision ``P``. It is strictly
+convex and has one minimum.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ BATCH_BYTES = 4 * 2**20
 
 @dataclass(frozen=True)
 class NewtonConfig:
-    """When to stop looking for the mode.
+    """When a search for the mode stops.
 
     Attributes:
-        tolerance: The step whose squared length in posterior standard deviations falls below this is the last. Newton
-            roughly squares the error in each step, so what remains after it is far smaller still.
-        max_steps: Newton steps at most. Six are usual; a separable history needs about ten.
-        max_halvings: Times a step is halved before it is given up.
+        tolerance: The search stops after a step whose squared length, in posterior standard deviations, is below this.
+            Newton roughly squares the error in each step, so the remaining error is far smaller.
+        max_steps: The most Newton steps. Six are usual; a separable history needs about ten.
+        max_halvings: How often a step is halved before it is rejected.
     """
 
     tolerance: float = 1e-6
@@ -52,10 +52,10 @@ class Batch:
     """Padded problems.
 
     Attributes:
-        differences: ``x_j - x_chosen``, sign turned for a dislike, 0 in padding; float32 or float64, shape
-            (n_problems, n_events, n_alternatives, n_dims).
-        mask: What speaks for each alternative over the chosen one apart from taste (``ChoiceSets.log_odds``), -inf for
-            padding, shape (n_problems, n_events, n_alternatives).
+        differences: ``x_j - x_chosen``, negated for a dislike, 0 in padding; float32 or float64, shape (n_problems,
+            n_events, n_alternatives, n_dims).
+        mask: Log odds of each alternative against the chosen one without the preference (``ChoiceSets.log_odds``), -inf
+            in padding, shape (n_problems, n_events, n_alternatives).
         weights: Strength of each event, 0 in padding, shape (n_problems, n_events).
     """
 
@@ -70,7 +70,7 @@ class Batch:
         return Batch(self.differences[rows], self.mask[rows], self.weights[rows])
 
     def rows(self) -> Reals:
-        """All alternatives of a problem below each other: (n_problems, n_events * n_alternatives, n_dims)."""
+        """The alternatives of all events of a problem as rows: (n_problems, n_events * n_alternatives, n_dims)."""
         n_problems, n_events, n_alternatives, n_dims = self.differences.shape
         return self.differences.reshape(n_problems, n_events * n_alternatives, n_dims)
 
@@ -92,7 +92,7 @@ class Modes:
 
 
 def stack(problems: Sequence[ChoiceSets]) -> Batch:
-    """Pad problems into one batch, without events of weight 0 when there is only one."""
+    """Pad problems into one batch; if there is only one problem, its events of weight 0 are left out."""
     if len(problems) == 1:
         return _single(problems[0])
     n_events = max(1, *(len(sets) for sets in problems))
@@ -119,7 +119,7 @@ def _single(sets: ChoiceSets) -> Batch:
 
 
 def batches(problems: Sequence[ChoiceSets]) -> Iterator[tuple[NDArray[np.intp], Batch]]:
-    """Problems of like size together, so that padding stays small; with each batch the positions of its problems."""
+    """Group problems of similar size, to limit padding; yield the positions of the problems and their batch."""
     shapes = np.array([sets.features.shape[:2] for sets in problems]).reshape(-1, 2)
     order = np.lexsort((shapes[:, 1], shapes[:, 0]))  # by events, then by alternatives
     start = 0
@@ -130,7 +130,7 @@ def batches(problems: Sequence[ChoiceSets]) -> Iterator[tuple[NDArray[np.intp], 
 
 
 def _n_fitting(shapes: Integers, first: ChoiceSets) -> int:
-    """How many problems of these shapes, taken from the front, pad to at most ``BATCH_BYTES``; at least one."""
+    """The number of leading problems that fit into ``BATCH_BYTES`` when padded; at least one."""
     n_events, n_alternatives = np.maximum.accumulate(shapes, axis=0).T
     each = n_events * n_alternatives * first.n_dims * first.features.itemsize + first.n_dims**2 * 8
     n_bytes = np.arange(1, len(shapes) + 1) * each
@@ -140,13 +140,13 @@ def _n_fitting(shapes: Integers, first: ChoiceSets) -> int:
 def choice_log_probabilities(
     batch: Batch, weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How likely each choice was under weights (n_problems, n_dims).
+    """Compute the probability of each choice under weights of shape (n_problems, n_dims).
 
-    The products run in the precision of the features, everything after them in float64.
+    The products are computed in the precision of the features, everything after them in float64.
 
     Returns:
-        Log probability of what was chosen, before the event's weight, shape (n_problems, n_events); and the
-        probability of every alternative, shape of ``batch.mask``.
+        Log probability of the chosen alternative, without the event's weight, shape (n_problems, n_events); and the
+        probability of every alternative, in the shape of ``batch.mask``.
     """
     utility = batch.rows() @ weights.astype(batch.differences.dtype)[:, :, None]
     relative = utility.reshape(batch.mask.shape) + batch.mask
@@ -186,16 +186,17 @@ def find_modes(
     start: NDArray[np.float64],
     config: NewtonConfig,
 ) -> Modes:
-    """Newton with backtracking, for every problem of the batch at its own pace.
+    """Find the mode of every problem of a batch by Newton's method with backtracking.
 
-    Plain Newton diverges on separable choices (its steps overshoot where the logistic is flat), so a step must lower
-    minus log posterior by a share of what the gradient promises, or is halved (Armijo's rule).
+    Plain Newton diverges on separable choices, because its steps overshoot where the logistic function is flat. A step
+    must therefore lower minus log posterior by a share of the decrease that the gradient predicts, or it is halved
+    (Armijo's rule).
 
     Args:
         batch: The choices.
-        prior_mean, prior_precision: Of all problems alike, (n_dims,) and (n_dims, n_dims).
-        start: First guess, shape (n_problems, n_dims); the answer does not depend on it, the time does.
-        config: When to stop.
+        prior_mean, prior_precision: The prior of all problems, (n_dims,) and (n_dims, n_dims).
+        start: First guess, shape (n_problems, n_dims); it affects the time, not the result.
+        config: When the search stops.
     """
     search = _Search(batch, prior_mean, prior_precision, start.copy(), config)
     for _ in range(config.max_steps):
@@ -207,7 +208,7 @@ def find_modes(
 
 
 class _Search:
-    """The state of one ``find_modes``: problems that have arrived stand still while the others move on."""
+    """The state of one ``find_modes``; problems that have converged are not moved any more."""
 
     def __init__(
         self,
@@ -224,7 +225,8 @@ class _Search:
         self.log_likelihood, self.probabilities = log_likelihood(batch, start)
 
     def step(self) -> None:
-        """One Newton step of the problems that still move; those whose step is tiny take it and stand still."""
+        """Make one Newton step of each problem that has not converged; a problem whose step is tiny takes it and has
+        converged."""
         rows = np.flatnonzero(self.is_moving)
         batch = self._part(rows)
         pull = (self.weights[rows] - self.prior_mean) @ self.prior_precision
@@ -238,7 +240,7 @@ class _Search:
         self.is_moving[rows] = has_moved & (promise > self.config.tolerance)
 
     def finish(self) -> None:
-        """Curvature where the search ended, for those that were stopped on the way."""
+        """Compute the curvature at the end of each search that stopped before it converged."""
         rows = np.flatnonzero(self.is_moving)
         if rows.size:
             _, curvature = derivatives(self._part(rows), self.probabilities[rows])
@@ -256,7 +258,7 @@ class _Search:
         return cost
 
     def _line_search(self, rows: Rows, batch: Batch, direction: Floats, promise: Floats) -> NDArray[np.bool_]:
-        """Move each problem as far along its direction as lowers the cost; returns which ones moved."""
+        """Halve each problem's step until it lowers the cost enough, and return which problems moved."""
         before = self._cost(self.weights[rows], self.log_likelihood[rows])
         slack = 1e-6 * (1.0 + np.abs(before))  # float32 features leave the cost uncertain by about this much
         length = np.ones(len(rows))

@@ -1,4 +1,4 @@
-"""How the tastes of many buyers are spread: the prior, fitted by empirical Bayes."""
+"""The distribution of preferences over many buyers: the prior, fitted by empirical Bayes."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Report = Callable[[float], None]  # share that is done, 0 to 1
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """How the population is learned.
+    """Settings of the fit of the prior.
 
     Attributes:
-        max_buyers: Learn from at most so many, drawn at random: the population is known well long before everyone is
-            read.
-        max_iterations: Rounds of learning at most. Each costs about two Newton steps per buyer.
-        tolerance: Stop when a round changes standard deviations by less than this share, and the mean by less than
-            this many of them (root mean square over all directions).
-        mean_strength: Number of pretended buyers whose weights are 0: holds the mean when buyers are few.
-        covariance_strength: Number of pretended buyers, per dimension, who differ equally in all directions: holds the
-            covariance when buyers are few.
-        default_variance: Of each weight when there are no buyers at all.
-        seed: Of the sample.
-        newton: When to stop each search. Coarser than for a buyer's own sake: the next round searches on.
+        max_buyers: The most buyers to fit to, drawn at random: a sample of this size determines the distribution well.
+        max_iterations: The most rounds of the fit. Each round takes about two Newton steps per buyer.
+        tolerance: The fit stops after a round that changes standard deviations by less than this share, and the mean by
+            less than this many standard deviations (root mean square over all directions).
+        mean_strength: Number of pseudo-buyers whose weights are 0; they stabilise the mean if there are few buyers.
+        covariance_strength: Number of pseudo-buyers per dimension that differ equally in all directions; they stabilise
+            the covariance if there are few buyers.
+        default_variance: Variance of each weight if there are no buyers.
+        seed: Seed of the random sample.
+        newton: When each buyer's search stops. It is coarser than for the buyer's own preference: the next round
+            continues the search.
     """
 
     max_buyers: int = 1000
@@ -61,30 +61,30 @@ START_BUYERS = 40
 
 
 def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | None = None) -> Prior:
-    """Learn from many buyers how tastes are spread: empirical Bayes.
+    """Fit the distribution of preferences to many buyers by empirical Bayes.
 
-    Starts from the single-variance population with the highest evidence, which is also what the covariance is shrunk
-    towards while buyers are few. Deterministic. Laplace's approximation makes the spread somewhat small when buyers
-    have few choices each (a third of the variance at ten choices among four), which errs on the side of the
-    population; correcting the modes for skewness undoes that in simulation, but made real stated choices less
-    predictable, so it is left out.
+    The fit starts from the single-variance distribution with the highest evidence; with few buyers, the covariance is
+    also shrunk towards it. The result is deterministic. Laplace's approximation underestimates the spread if buyers
+    have few choices each (by a third of the variance at ten choices among four), which gives the population more
+    influence. Correcting the modes for skewness removes this bias in simulation, but real stated choices were predicted
+    less well, so the correction is left out.
 
     Args:
-        buyers: One ``ChoiceSets`` each. Buyers without a weighty event are ignored.
-        n_dims: Of the features; needed when no buyer is left.
+        buyers: One ``ChoiceSets`` each. Buyers without an event of positive weight are ignored.
+        n_dims: Width of the features; needed if no buyer is left.
         config: See ``PriorConfig``.
 
     Returns:
-        The prior. Mean 0 and ``default_variance`` in every direction without buyers, or when no set offers a
-        difference to learn from.
+        The prior: mean 0 and ``default_variance`` in every direction if there are no buyers, or if the alternatives of
+            every set are equal.
 
     Raises:
         ValueError: If a buyer's features do not have n_dims.
 
-    Source: empirical Bayes for random coefficients (Train 2009, ch. 12) with a Laplace E-step. EM's own M-step needs
-    a hundred rounds where single buyers say little, so the same fixed point is approached faster: the mean by a Newton
-    step on the evidence (ECME; Liu and Rubin 1994), the covariance by the matrix form of MacKay's rule (1992). A
-    normal-inverse-Wishart hyperprior holds both (Gelman et al. 2013, sec. 3.6).
+    Source: empirical Bayes for random coefficients (Train 2009, ch. 12) with a Laplace E-step. EM's own M-step needs a
+    hundred rounds if single buyers give little information, so the same fixed point is reached faster: the mean by a
+    Newton step on the evidence (ECME; Liu and Rubin 1994), the covariance by the matrix form of MacKay's rule (1992). A
+    normal-inverse-Wishart hyperprior stabilises both (Gelman et al. 2013, sec. 3.6).
     """
     return fit_prior_in_parts(LocalParts([buyers]), n_dims, config)
 
@@ -96,15 +96,16 @@ def fit_prior_in_parts(
     start: Prior | None = None,
     report: Report = lambda share: None,
 ) -> Prior:
-    """``fit_prior`` of buyers in partitions, whose choices stay where they are: each round adds up what they say.
+    """Run ``fit_prior`` on partitions of buyers; the choices are not moved, and each round adds up sums over the
+    partitions.
 
-    With one partition it is ``fit_prior``. How buyers are divided changes the result by rounding only, except for the
-    sample when there are more than ``max_buyers``, and for the few buyers with which a start is found.
+    With one partition the result equals that of ``fit_prior``. With several it differs by rounding only, except for the
+    sample if there are more than ``max_buyers``, and for the few buyers from which the start is estimated.
 
     Args:
-        start: A population learned before from mostly the same buyers, which saves the search for a first one: its
-            mean and its mean variance replace the result of that search.
-        report: Called before each round with the share done so far, 0 to 1. It may raise to stop the fit.
+        start: A prior fitted before to mostly the same buyers. Its mean and its mean variance replace the search for a
+            start.
+        report: Called before each round with the share that is done, 0 to 1. It may raise to stop the fit.
     """
     config = config or PriorConfig()
     if n_dims < 1:
@@ -127,7 +128,7 @@ def fit_prior_in_parts(
 
 
 class _Population:
-    """One fit: the sample, where each buyer's mode was last found, and the rounds."""
+    """The state of one fit: the sample of buyers and the last mode of each."""
 
     def __init__(
         self, sample: Parts[list[ChoiceSets]], n_buyers: int, guess: NDArray[np.float64], config: PriorConfig
@@ -146,7 +147,7 @@ class _Population:
         return prior
 
     def best_single_variance(self, contrast: float) -> Prior:
-        """Of the populations with one variance for all directions, the one that explains the choices best."""
+        """Return the distribution with one variance in all directions that has the highest evidence."""
         best, highest = Prior(np.zeros(self.n_dims), np.eye(self.n_dims)), -np.inf
         for spread in SPREADS:
             prior = Prior(best.mean, np.eye(self.n_dims) * spread / contrast)
@@ -159,27 +160,28 @@ class _Population:
         return best
 
     def _moments(self, prior: Prior) -> _Moments:
-        """E-step: everybody's posterior under this prior, summed up without keeping the covariances."""
+        """The E-step: sums over the buyers' posteriors under this prior, without keeping each covariance."""
         found = self.sample.map(_modes_and_moments, self.modes, self.sample.share(prior), self.config.newton)
         self.modes = found.map(first)
         moments: _Moments = found.map(second).total(_Moments.plus)
         return moments
 
     def _mean(self, prior: Prior, moments: _Moments) -> NDArray[np.float64]:
-        """Newton on the evidence: ``sum_b (I - C_b P) step = sum_b (m_b - mean)``, plus the pretended buyers at 0."""
+        """A Newton step on the evidence: ``sum_b (I - C_b P) step = sum_b (m_b - mean)``, with the pseudo-buyers at
+        0."""
         n = self.n_buyers + self.config.mean_strength
         unexplained = n * np.eye(self.n_dims) - moments.covariance @ linalg.inverse(prior.covariance)
         pull = moments.centre - self.config.mean_strength * prior.mean
         return prior.mean + np.linalg.solve(unexplained, pull)
 
     def _covariance(self, prior: Prior, moments: _Moments, target: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The covariance under which what buyers deviate is what their choices can tell.
+        """One step of the covariance towards its fixed point.
 
-        In units of the old one (``L L'``): M is the mean of ``(m_b - mean)(m_b - mean)'``, G that of
-        ``I - C_b``, the certainty gained. EM stands still when M = G, and moves by their difference; where G is small
-        that is hardly at all. MacKay's rule for one dimension multiplies the variance by M / G instead. Its matrix
-        form multiplies ``L`` by the symmetric R that solves ``R G R = M``, which keeps the result positive definite.
-        A pretended buyer is known exactly: it adds the target to M and 1 to G.
+        In units of the old covariance (``L L'``), M is the mean of ``(m_b - mean)(m_b - mean)'`` and G the mean of ``I
+        - C_b``, the gain in certainty. EM has its fixed point at M = G and moves by their difference, which is small
+        where G is small. MacKay's rule for one dimension multiplies the variance by M / G instead. Its matrix form
+        multiplies ``L`` by the symmetric R that solves ``R G R = M``, so the result stays positive definite. The
+        weights of a pseudo-buyer are known exactly: it adds the target to M and 1 to G.
         """
         n_pretended = self.config.covariance_strength * self.n_dims
         root = linalg.cholesky(prior.covariance)
@@ -239,7 +241,7 @@ def _first_modes(sample: list[ChoiceSets], guess: NDArray[np.float64]) -> NDArra
 def _modes_and_moments(
     sample: list[ChoiceSets], modes: NDArray[np.float64], prior: Prior, config: NewtonConfig
 ) -> tuple[NDArray[np.float64], _Moments]:
-    """Each buyer's mode under a prior, searched for from the last one; and the sums over them."""
+    """The mode of each buyer under a prior, searched from the last mode, and the sums over the buyers."""
     modes, n_dims = modes.copy(), prior.n_dims
     centre, spread, covariance = np.zeros(n_dims), np.zeros((n_dims,) * 2), np.zeros((n_dims,) * 2)
     evidence = 0.0
@@ -269,7 +271,7 @@ def _square_differences(sample: Sequence[ChoiceSets]) -> NDArray[np.float64]:
 
 
 def _sample(informative: Sequence[NDArray[np.intp]], config: PriorConfig) -> Sequence[NDArray[np.intp]]:
-    """Of the positions in each partition, at most ``max_buyers`` altogether."""
+    """Draw at most ``max_buyers`` in total from the positions in each partition."""
     counts = [len(positions) for positions in informative]
     if sum(counts) <= config.max_buyers:
         return informative
@@ -279,13 +281,13 @@ def _sample(informative: Sequence[NDArray[np.intp]], config: PriorConfig) -> Seq
 
 
 def _split(places: NDArray[np.intp], counts: list[int]) -> list[NDArray[np.intp]]:
-    """Sorted places in the whole as places in each partition."""
+    """Convert sorted positions in the whole to positions in each partition."""
     ends = np.cumsum(counts)
     parts = np.split(places, np.searchsorted(places, ends[:-1]))
     return [part - (end - count) for part, end, count in zip(parts, ends, counts, strict=True)]
 
 
 def _mean_square_difference(sample: Parts[list[ChoiceSets]]) -> float:
-    """Mean squared length of the difference between an alternative and the chosen one; 0 when all are alike."""
+    """Mean squared length of the difference between an alternative and the chosen one; 0 if all are equal."""
     total, n = sample.map(_square_differences).total(operator.add)
     return float(total / n) if n else 0.0

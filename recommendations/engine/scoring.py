@@ -1,12 +1,11 @@
-"""The score of a listing for a buyer: a short sum that can be explained.
+"""The score of a listing for a buyer: a short sum, each summand of which can be explained.
 
-``score = sum of weight * (term - mean) / deviation`` over named terms, and of what the curve of a term adds where one
-was learned (``term_curves``). The terms are what is known about a listing in
-plain units (``score_terms``); standardising makes their weights comparable; the weights are
-learned from what buyers really chose (``learn_score``). Each term's share of a score is its summand, so a breakdown
-adds up to the score by construction.
+``score = sum of weight * (term - mean) / deviation`` over named terms, plus the values of the curves of terms that have
+one (``term_curves``). The terms are properties of a listing in plain units (``score_terms``). Standardising makes their
+weights comparable; the weights are learned from the choices of buyers (``learn_score``). The summands of a breakdown
+add up to the score.
 
-A term that is unknown for a listing is nan and counts as average: it neither helps nor hurts.
+A term that is unknown for a listing is nan and counts as average: it adds nothing.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ SCORE_COLUMNS = {"weights": 0.0, "means": 0.0, "deviations": 1.0}
 
 @dataclass(frozen=True, eq=False)
 class PriceModel:
-    """What a car like this costs: a level per group (say, make and model) and slopes all groups share.
+    """The expected price of a car: a level per group (for example make and model), and slopes shared by all groups.
 
     Attributes:
         overall: Log price of an average car.
         levels: Log price of each group above the average, shape (n_groups,).
         slopes: Change of log price per unit of each covariate, shape (n_covariates,).
-        means: Average of each covariate, which also stands in where one is unknown, shape (n_covariates,).
+        means: Average of each covariate, which replaces unknown values, shape (n_covariates,).
     """
 
     overall: float
@@ -45,7 +44,7 @@ class PriceModel:
     means: NDArray[np.float64]
 
     def expect(self, groups: ArrayLike, covariates: ArrayLike) -> NDArray[np.float64]:
-        """Expected prices, shape (n_listings,); a group never seen (or below 0) is taken as average.
+        """Expected prices, shape (n_listings,); an unknown group (or one below 0) has the average level.
 
         Raises:
             ValueError: If covariates do not have shape (n_listings, n_covariates).
@@ -58,7 +57,7 @@ class PriceModel:
         return np.exp(self.overall + levels + deviations @ self.slopes)
 
     def to_arrays(self) -> dict[str, Array]:
-        """For storage; ``from_arrays`` restores it."""
+        """The model as arrays for storage; ``from_arrays`` reverses it."""
         return {
             "overall": np.array(self.overall),
             "levels": self.levels,
@@ -79,24 +78,24 @@ def fit_prices(
     group_strength: float = 3.0,
     parents: ArrayLike | None = None,
 ) -> PriceModel:
-    """Learn what cars cost, for ``deal_term``.
+    """Fit the price model that ``deal_term`` reads.
 
-    Slopes come from differences within groups, so that an expensive make does not pass for a slope of its younger cars.
-    The level of a thin group is pulled to the average, or to its parent's level (say, the make's), as if
-    ``group_strength`` average cars were added.
+    Slopes are fitted to differences within groups, so that a high level of a make with young cars does not count as an
+    effect of age. The level of a small group is shrunk to the average, or to its parent's level (for example the
+    make's), as if ``group_strength`` average cars were added.
 
     Args:
         prices: Asked prices in one currency, shape (n_listings,); unknown (nan) or not positive ones are ignored.
         groups: Group of each listing, int, shape (n_listings,); below 0 for none: such listings are ignored.
-        covariates: What moves a price within a group, e.g. age in years and log mileage, shape (n_listings,
-            n_covariates). nan takes the average.
+        covariates: What changes a price within a group, for example age in years and log mileage, shape (n_listings,
+            n_covariates). nan is replaced by the average.
         n_groups: Number of groups.
         group_strength: > 0.
-        parents: Group above each group, int, shape (n_groups,), below 0 for none; a parent has none itself. Its level
-            is learned from its children's listings too. Left out: no group has one.
+        parents: Group above each group, int, shape (n_groups,), below 0 for none; a parent has no parent. Its level is
+            fitted to its children's listings, too. Left out: no group has one.
 
     Returns:
-        The model. With no priced listing it expects a price of 1, so every deal is capped and alike.
+        The model. Without priced listings the expected price is 1, so every deal is capped at the same value.
     """
     asked, rows = np.asarray(prices, dtype=np.float64), np.asarray(groups, dtype=np.intp)
     if asked.shape != rows.shape or asked.ndim != 1:
@@ -120,7 +119,7 @@ def fit_prices(
 def _levels(
     values: NDArray[np.float64], groups: NDArray[np.intp], parents: NDArray[np.intp], strength: float
 ) -> NDArray[np.float64]:
-    """Shrunk mean of each group's values: of the top groups to 0, of the others to their parent's."""
+    """Shrunk mean of each group's values: of top groups towards 0, of the others towards their parent's mean."""
     has_parent = parents >= 0
 
     def shrunk(codes: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -132,7 +131,7 @@ def _levels(
 
 
 def _slopes_within(values: Floats, groups: Integers, covariates: Floats, n_groups: int) -> NDArray[np.float64]:
-    """Least squares on what is left of values and covariates when each group's mean is taken out."""
+    """Least squares on values and covariates after each group's mean is subtracted."""
     both = np.column_stack([covariates, values])
     means = np.column_stack([np.bincount(groups, column, n_groups) for column in both.T])
     inner = both - (means / np.maximum(np.bincount(groups, minlength=n_groups), 1)[:, None])[groups]
@@ -151,9 +150,10 @@ class LinearScore:
 
     Attributes:
         names: The terms, in the order of the arrays below.
-        weights: What one standard deviation of a term is worth in the score, shape (n_terms,).
-        means, deviations: Of each term over the choices it was learned from, shape (n_terms,); deviations > 0.
-        curves: What is added beyond the weights, of the same terms; None: nothing.
+        weights: Change of the score per standard deviation of a term, shape (n_terms,).
+        means, deviations: Of each term over the choices that the weights were learned from, shape (n_terms,);
+            deviations > 0.
+        curves: Curves of the same terms, added to the weighted terms; None: no curves.
     """
 
     names: tuple[str, ...]
@@ -175,7 +175,7 @@ class LinearScore:
 
     @classmethod
     def default(cls, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> LinearScore:
-        """Before anything was learned: the a-priori weights over terms as they come."""
+        """The score before anything is learned: the a-priori weights over terms that are not standardised."""
         n = len(TERMS)
         return cls(TERMS, np.array([weights[name] for name in TERMS]), np.zeros(n), np.ones(n))
 
@@ -187,8 +187,9 @@ class LinearScore:
         """Each term's part of each score, shape (n_listings, n_terms), in the order of ``names``.
 
         Args:
-            terms: Values by name, each of shape (n_listings,). A term left out counts as average, as does nan.
-            n_cars: How many cars the buyer dealt with lately, one number or shape (n_listings,); curves read it.
+            terms: Values by name, each of shape (n_listings,). A term that is left out counts as average, as does nan.
+            n_cars: How many cars the buyer had events on lately, one number or shape (n_listings,); curves depend on
+                it.
 
         Raises:
             ValueError: If a name is unknown, lengths disagree, or a value is infinite.
@@ -203,17 +204,17 @@ class LinearScore:
         return scores
 
     def curve_of(self, name: str, values: NDArray[np.float64], n_cars: ArrayLike = 0) -> NDArray[np.float64]:
-        """What values of one term add to the score beyond its weight, same shape."""
+        """The value of one term's curve, which is added to its weighted value; same shape as ``values``."""
         if self.curves is None:
             return np.zeros(values.shape)
         return self.curves.of_terms([self.names.index(name)]).added(values[..., None], n_cars)[..., 0]
 
     def without_curves(self) -> LinearScore:
-        """The weights alone."""
+        """The same score without curves."""
         return replace(self, curves=None)
 
     def scale_of(self, name: str) -> float:
-        """What one unit of a term is worth in the score, by its weight alone."""
+        """The change of the score per unit of a term, by its weight alone."""
         at = self.names.index(name)
         return float(self.weights[at] / self.deviations[at])
 
@@ -234,11 +235,11 @@ class LinearScore:
         return replace(self, weights=np.array(weights, dtype=np.float64), curves=curves)
 
     def only(self, names: Collection[str]) -> LinearScore:
-        """The same score with every other term switched off."""
+        """The same score with the weights of all other terms set to 0."""
         return self.with_weights({name: 0.0 for name in self.names if name not in names})
 
     def to_arrays(self) -> dict[str, Array]:
-        """For storage without pickle; ``from_arrays`` restores it."""
+        """The score as arrays for storage without pickle; ``from_arrays`` reverses it."""
         return {
             "names": np.array(self.names, dtype=np.str_),
             "weights": self.weights,
@@ -249,16 +250,16 @@ class LinearScore:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], terms: tuple[str, ...] = TERMS) -> LinearScore:
-        """The reverse of ``to_arrays``, as weights of the terms of this release, in its order.
+        """Restore a score from ``to_arrays``, with the terms of this release in its order.
 
-        A term that was not known when the score was learned weighs 0; a stored term that is none any more is ignored.
+        A term that was unknown when the score was learned has weight 0; a stored term that no longer exists is ignored.
         """
         names, curves = tuple(str(name) for name in arrays["names"]), TermCurves.from_arrays(arrays)
         stored = cls(names, arrays["weights"], arrays["means"], arrays["deviations"], curves)
         return stored.over(terms)
 
     def over(self, terms: tuple[str, ...]) -> LinearScore:
-        """The same score as one of these terms: those it does not have weigh 0, those not named are left out."""
+        """The same score with these terms: new terms have weight 0, and terms that are not named are left out."""
         at = {name: position for position, name in enumerate(self.names)}
         columns = [
             np.array([getattr(self, column)[at[name]] if name in at else absent for name in terms])
@@ -275,11 +276,11 @@ class ScoreConfig:
 
     Attributes:
         prior: The a-priori weights, by term.
-        strength: How firmly the a-priori weights hold, as the precision of a Gaussian around them: about so many
-            informative events are needed to move a weight half-way. > 0.
-        non_negative: Terms whose weight may not fall below 0. All of them point the way that "more" should be better;
-            a negative weight would be a quirk of the sample that no operator could explain.
-        switched_off: Terms whose weight is 0 whatever the choices say.
+        strength: Precision of the Gaussian around the a-priori weights: about this many informative events move a
+            weight half-way. > 0.
+        non_negative: Terms whose weight may not be below 0. For each of them, more is better; a negative weight would
+            be an accident of the sample that no operator could explain.
+        switched_off: Terms whose weight is always 0.
     """
 
     prior: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
@@ -304,20 +305,20 @@ def learn_score(
 ) -> LinearScore:
     """Learn the weight of each term from choices that the preferences were not learned from.
 
-    A posterior fits its own training events too well: on those, utility would get all the weight.
+    A preference fits the events that it was learned from too well: with those, utility would get all the weight.
 
     Args:
         terms: Values by name for every alternative of every event, each of shape (n_events, n_alternatives); nan for
-            unknown. A term left out keeps its a-priori weight.
+            unknown. A term that is left out keeps its a-priori weight.
         chosen: Position of the chosen alternative, int, shape (n_events,).
         available: True where an alternative was offered, shape (n_events, n_alternatives). Left out: all.
         config: See ``ScoreConfig``.
         positions: Position of each alternative in the list shown, from 1, shape (n_events, n_alternatives); nan where
             unknown. The effect of positions is learned with the weights and then dropped; otherwise a term by which
-            lists are sorted would get its credit. Left out: unknown.
+            lists are sorted would get the weight of the position. Left out: unknown.
 
     Returns:
-        The score; the a-priori one when there are no events.
+        The score; the a-priori one if there are no events.
 
     Raises:
         ValueError: If a name is unknown, shapes disagree, or a value is infinite.
@@ -338,15 +339,16 @@ def terms_that_do_not_help(
     config: ScoreConfig | None = None,
     positions: ArrayLike | None = None,
 ) -> frozenset[str]:
-    """Terms without which choices that were not learned from are foretold about as well; their weight should be 0.
+    """Return the terms without which held-out choices are predicted about as well; their weight should be 0.
 
-    Buyers are divided into two halves, each of which is foretold by weights learned from the other. One term goes at a
-    time, of those that gain no more than chance explains the one that gains least, until each that is left gains more
-    than one standard error over the buyers. Utility always stays. With fewer than ``FEWEST_CHOICES_TO_DROP`` choices
-    nothing goes: so few say nothing against the a-priori weights.
+    Buyers are divided into two halves; the choices of each half are predicted with weights learned from the other half.
+    Terms are removed one at a time. Among the terms whose gain is not more than chance explains, the one with the
+    smallest gain is removed, until each remaining term gains more than one standard error over the buyers. Utility is
+    never removed. With fewer than ``FEWEST_CHOICES_TO_DROP`` choices no term is removed: they are too few to reject the
+    a-priori weights.
 
     Args:
-        buyer_ids: Whose choice each event is, int, shape (n_events,).
+        buyer_ids: Buyer of each event, int, shape (n_events,).
         terms, chosen, available, config, positions: As in ``learn_score``.
 
     Source: backward elimination by two-fold cross-validation, by the rule of one standard error (Breiman et al. 1984,
@@ -377,13 +379,13 @@ def terms_that_do_not_help(
 def _exceeds_chance(gains: NDArray[np.number]) -> bool:
     """Whether gains of the log-likelihood add up to more than one standard error of their sum.
 
-    ``gains`` are those of each buyer, whose choices are not independent, shape (n_buyers,).
+    ``gains`` are summed per buyer, because the choices of one buyer are not independent; shape (n_buyers,).
     """
     return bool(gains.sum() > max(AS_WELL, gains.std() * np.sqrt(len(gains))))
 
 
 def _cross_fit(sets: ChoiceSets, halves: NDArray[np.bool_], config: ScoreConfig) -> NDArray[np.float64]:
-    """Log-likelihood of each choice under the weights that the other half of the buyers teaches, shape (n_events,)."""
+    """Log-likelihood of each choice under weights learned from the other half of the buyers, shape (n_events,)."""
     found = np.empty(len(sets))
     for is_tested in (halves, ~halves):
         weights = most_likely(sets.take(~is_tested), config)
@@ -398,7 +400,7 @@ def as_sets(
     available: ArrayLike | None,
     positions: ArrayLike | None,
 ) -> tuple[ChoiceSets, NDArray[np.float64], NDArray[np.float64]]:
-    """Standardised terms and positions as choice sets; and the means and deviations of the terms."""
+    """Return standardised terms and positions as choice sets, and the means and deviations of the terms."""
     table = _table(terms, TERMS)
     if table.ndim != 3:
         raise ValueError(f"terms of events must have shape (n_events, n_alternatives), not {table.shape[:-1]}")
@@ -413,7 +415,7 @@ def as_sets(
 
 
 def _log_positions(positions: ArrayLike | None, is_offered: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How far down each alternative stood, standardised, shape (n_events, n_alternatives, 1); 0 where unknown."""
+    """Standardised log position of each alternative, shape (n_events, n_alternatives, 1); 0 where unknown."""
     if positions is None:
         return np.zeros((*is_offered.shape, 1))
     depth = np.asarray(positions, dtype=np.float64)
@@ -424,7 +426,7 @@ def _log_positions(positions: ArrayLike | None, is_offered: NDArray[np.bool_]) -
 
 
 def most_likely(sets: ChoiceSets, config: ScoreConfig) -> NDArray[np.float64]:
-    """Weights of the terms, and of the position at the end."""
+    """The most likely weights of the terms, followed by that of the position."""
     off = config.switched_off
     prior = np.array([*(0.0 if name in off else config.prior[name] for name in TERMS), 0.0])
     if not sets.weights.any():
@@ -448,7 +450,7 @@ def most_likely(sets: ChoiceSets, config: ScoreConfig) -> NDArray[np.float64]:
 
 
 def _table(terms: Mapping[str, ArrayLike], names: tuple[str, ...]) -> NDArray[np.float64]:
-    """Terms as one array with a last axis of names; nan where a term was left out."""
+    """Terms as one array whose last axis follows ``names``; nan for a term that is left out."""
     _check_names(terms, names)
     columns = {name: np.asarray(values, dtype=np.float64) for name, values in terms.items()}
     shapes = {column.shape for column in columns.values()}

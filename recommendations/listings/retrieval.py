@@ -1,7 +1,8 @@
-"""The best k listings for some weights, under filters: one question with two answers that must agree.
+"""The best k listings for some weights, under filters, from memory or from the database.
 
 The listing index answers from memory, exactly. pgvector answers where the stock is larger than the index may be:
-exactly over the filtered rows when they are few, through the HNSW index when they are many. A test compares them.
+exactly over the filtered rows when they are few, through the HNSW index when they are many. Both must give the same
+answer; a test compares them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ Found = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 class Retriever(Protocol):
+    """A source of the best listings for some weights, and of the listings most similar to a car."""
+
     def best(
         self,
         weights: NDArray[np.floating],
@@ -50,20 +53,20 @@ class Retriever(Protocol):
         filters: ListingFilters | None = None,
         exclude: Collection[int] = (),
     ) -> Found:
-        """Ids and distances of the k live listings most like a car, nearest first, ties by id.
+        """Ids and distances of the k live listings most similar to a car, nearest first, ties by id.
 
-        ``vector`` is the car's, as ``Ranker.similarity`` makes it.
+        ``vector`` is the vector of the car among similar cars, from ``Ranker.similarity``.
         """
         ...
 
 
 def retriever_for(listing_index: ListingIndex) -> Retriever:
-    """The listing index where it holds the whole stock, else the database."""
+    """Return the listing index if it holds the whole stock, otherwise the database."""
     return listing_index if listing_index.is_complete else PgvectorRetriever(listing_index.version_id)
 
 
 class PgvectorRetriever:
-    """Answers from the store of record."""
+    """The retriever that reads the stored vectors in the database."""
 
     def __init__(self, version_id: int) -> None:
         self._version_id = version_id
@@ -84,7 +87,11 @@ class PgvectorRetriever:
         filters: ListingFilters | None = None,
         exclude: Collection[int] = (),
     ) -> Found:
-        """As ``best``; listings of an earlier release that no job has placed among similar cars yet are not found."""
+        """Ids and distances of the k most similar listings.
+
+        Listings without a stored similarity vector are not found: those of an earlier release, until a beat job fills
+        the column.
+        """
         allowed = allowed_by(filters, exclude)
 
         def find() -> Found:
@@ -94,9 +101,10 @@ class PgvectorRetriever:
         return read_beside("candidates", find)
 
     def best_among(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
-        """The k best of a queryset, the way that suits how many there are.
+        """Return the k best listings of a queryset: exactly if they are few, otherwise through the index.
 
-        A replica may propose them: what lists them reads their rows from the primary, which decides.
+        A replica may answer. The caller reads the rows of these listings from the primary, which decides what is
+        listed.
         """
 
         def find() -> Found:
@@ -105,12 +113,12 @@ class PgvectorRetriever:
         return read_beside("candidates", find)
 
     def exact(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
-        """Every allowed row compared; cheap for some thousands of rows, and right for any number."""
+        """Compare every allowed row: fast for some thousands of rows, and exact for any number."""
         ids, distances = self._exact(SCORE, weights, k, allowed)
         return ids, -distances
 
     def approximate(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
-        """Through the HNSW index, over-fetching; the filters apply inside the iterative scan."""
+        """Search the HNSW index for more rows than asked for; the filters apply inside the iterative scan."""
         ids, distances = self._approximate(SCORE, weights, k, allowed)
         return ids, -distances
 
@@ -142,13 +150,13 @@ class PgvectorRetriever:
 
 
 def allowed_by(filters: ListingFilters | None, exclude: Collection[int]) -> QuerySet[Listing]:
-    """What may be found at all."""
+    """The live listings that satisfy the filters, without the excluded ones."""
     allowed = Listing.objects.available().matching(filters or ListingFilters())
     return allowed.exclude(pk__in=list(exclude)) if exclude else allowed
 
 
 def is_few(allowed: QuerySet[Listing]) -> bool:
-    """Whether comparing every one of them is cheap enough."""
+    """Whether there are few enough listings to compare each of them."""
     return allowed.order_by()[: settings.EXACT_SCAN_MAX_ROWS + 1].count() <= settings.EXACT_SCAN_MAX_ROWS
 
 

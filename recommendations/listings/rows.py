@@ -56,9 +56,9 @@ TAGS = {"tags_json": Func("tags", function="array_to_json", output_field=TextFie
 class ListingRows:
     """Listings as columns, all of length n.
 
-    ``table`` holds what the encoder reads, and price filters compare: prices in the market's currency, nan where there
-    is no rate. The rest is what filters and rules read: ``others`` the attributes that the encoder does not, by column.
-    ``names`` is what a card shows.
+    ``table`` holds what the encoder reads and price filters compare: prices are in the market's currency, nan where no
+    rate is set. The other columns are for filters and rules: ``others`` holds, by column name, the attributes that the
+    encoder does not read. ``names`` is the name on a card.
     """
 
     listing_ids: NDArray[np.int64]
@@ -78,7 +78,7 @@ class ListingRows:
         return len(self.listing_ids)
 
     def take(self, at: NDArray[np.intp]) -> ListingRows:
-        """The listings at some positions, in that order."""
+        """The listings at some positions, in the order of these positions."""
         names = [field.name for field in fields(self) if field.name not in ("table", "others")]
         others = {name: array[at] for name, array in self.others.items()}
         return ListingRows(
@@ -97,7 +97,7 @@ class ListingRows:
 
 
 def table_of(listings: Sequence[Listing]) -> ListingTable:
-    """What the encoder reads of listings that are in memory already, with their card data; in their order."""
+    """The encoder's table of listings that are already in memory with their card data, in the same order."""
     rates = exchange_rates([listing.currency for listing in listings])
     return ListingTable.from_rows(
         {
@@ -112,7 +112,7 @@ def table_of(listings: Sequence[Listing]) -> ListingTable:
 
 
 def read_listings(listings: QuerySet[Listing]) -> ListingRows:
-    """All columns of the listings in a queryset, ordered by id."""
+    """Read all columns of the listings in a queryset, ordered by id."""
     whole, fractions, texts = read_queryset(
         listings.annotate(**MOMENTS, **TAGS),
         WHOLE_COLUMNS,
@@ -153,7 +153,7 @@ def tags_of(content: str) -> tuple[str, ...]:
 
 
 def names_of(columns: Mapping[str, Array]) -> NDArray[np.object_]:
-    """The twin of ``Listing.name``: the title, or make and model, or the bare id."""
+    """Compute ``Listing.name`` from columns: the title, or make and model, or the id alone."""
     names = ("id", "title", "make__name", "car_model__name")
     parts = zip(*(columns[name].tolist() for name in names), strict=True)
     return as_objects(
@@ -165,11 +165,11 @@ def names_of(columns: Mapping[str, Array]) -> NDArray[np.object_]:
 
 
 def finite(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Infinity is as unknown as NaN: columns of numbers hold both where an earlier release stored them."""
+    """Replace infinity by nan, for columns in which an earlier release stored infinity as unknown."""
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def exchange_rates(currencies: Sequence[str]) -> NDArray[np.float64]:
-    """What one unit of each currency is worth in the market's; nan, an unknown price, where no rate is set."""
+    """The value of one unit of each currency in the market's currency; nan, an unknown price, where no rate is set."""
     rates = currencies_worth()
     return np.array([rates.get(currency, np.nan) for currency in currencies], np.float64)

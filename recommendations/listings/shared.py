@@ -1,10 +1,10 @@
-"""The listing index as files, which the processes of a machine map into their memory instead of loading it each.
+"""The listing index as files that the processes of one machine map into memory.
 
-The process that loads the index from the database writes it down; the others, and those that start later, map the
-files. What is mapped is one copy for all of them until a process writes to it: then the page that it writes to is its
-own (copy-on-write). A process that maps files reads from the change log what happened since they were written, like any
-index that has not looked for a while. Files that are too old for that, of another release, database, version or
-setting, or that cannot be read, are left alone: then the index is loaded from the database.
+The process that loads the index from the database writes the files; the other processes, and those that start later,
+map them. Mapped memory is shared by all processes until one writes to a page: that page is then copied for it
+(copy-on-write). A process that maps files then reads the change log since the files were written, as any index does
+that has not been refreshed for a while. Files are ignored, and the index is loaded from the database, if they are too
+old, cannot be read, or belong to another release, database, version or setting.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SELECT pg_postmaster_start_time()::text, current_database(),
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """An index as it was written down: its arrays, mapped, and all that is no array, as JSON has it."""
+    """An index read from its files: mapped arrays, and the values from JSON that are not arrays."""
 
     arrays: Mapping[str, NDArray[Any]]
     rest: Mapping[str, Any]
@@ -67,7 +67,7 @@ def folder() -> Path:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """One process of the machine at a time: while one loads the index, the others wait for its files."""
+    """Hold a lock of the machine: while one process loads the index, the others wait for its files."""
     try:
         folder().mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = open(folder() / "lock", "w")  # noqa: SIM115 (closed below)
@@ -81,7 +81,7 @@ def only_one() -> Iterator[None]:
 
 
 def read(version_id: int) -> Shared | None:
-    """What was written down of the index of a version, if it can still be used."""
+    """Return the stored index of a version, or None if there is none that can be used."""
     try:
         path = folder() / f"v{version_id}"
         description = json.loads((path / DESCRIPTION).read_text())
@@ -98,14 +98,17 @@ def read(version_id: int) -> Shared | None:
 
 
 def mapped(path: Path) -> NDArray[Any]:
-    """An array whose memory is that of the file until it is written to; writing changes no file."""
+    """Map the array of a file into memory; writing to the array does not change the file."""
     return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
 def write(version_id: int, shared: Shared) -> bool:
-    """Write an index down in place of what was there of the version, and remove other versions; whether it worked.
+    """Write the files of an index, replace those of the same version, and remove those of other versions.
 
     Processes that have mapped the old files keep them.
+
+    Returns:
+        Whether the files were written.
     """
     path, arrays = folder() / f"v{version_id}", uuid.uuid4().hex
     description = {
@@ -140,7 +143,7 @@ def remove_others(path: Path, arrays: str) -> None:
 
 
 def age_of(version_id: int) -> float:
-    """Seconds since the index of a version was written down; infinite where it was not."""
+    """Seconds since the index of a version was written; infinite if there is none."""
     try:
         return time.time() - (folder() / f"v{version_id}" / DESCRIPTION).stat().st_mtime
     except OSError:
@@ -148,7 +151,7 @@ def age_of(version_id: int) -> float:
 
 
 def key_of(version_id: int) -> str:
-    """Of all that decides what is in the files, beside what the change log says."""
+    """A digest of everything that determines the files, except for the changes in the change log."""
     with connection.cursor() as cursor:
         cursor.execute(DATABASE)
         database = cursor.fetchone()
@@ -164,7 +167,7 @@ def key_of(version_id: int) -> str:
 
 @cache
 def release() -> str:
-    """A digest of the code that makes what is in the files: another release may make something else."""
+    """A digest of the code that makes the files; files of another release are not used."""
     digest = hashlib.blake2b(np.__version__.encode(), digest_size=16)
     for pattern in MAKERS:
         for path in sorted(PROJECT.glob(pattern)):

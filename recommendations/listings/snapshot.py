@@ -1,6 +1,6 @@
-"""Listings of one vector space in memory: vectors, filter columns, and the questions one asks of them.
+"""Listings of one vector space in memory: their vectors, their filter columns, and searches over them.
 
-The listing index of a serving process is such a space, and so is the archive a training works on.
+The listing index of a serving process is a snapshot, and so is the archive that a training reads.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ DERIVED = ("vectors", "archetypes", "deals", "is_plausible")  # what a ranker ma
 
 @dataclass(frozen=True, eq=False)
 class Derived:
-    """Listings with what a ranker makes of them: everything that takes time before they are written to a snapshot."""
+    """Listings with the columns that a ranker computes for them; computing these takes longer than writing them."""
 
     rows: ListingRows
     vectors: NDArray[np.float32]
@@ -69,7 +69,7 @@ class Derived:
 
 
 class ListingSnapshot:
-    """Growable rows of listings; a listing keeps its row for as long as the space lives."""
+    """Growable rows of listings; a listing keeps its row as long as the snapshot exists."""
 
     def __init__(self, ranker: Ranker) -> None:
         self.ranker = ranker
@@ -92,10 +92,10 @@ class ListingSnapshot:
         return self._n_rows
 
     def __getstate__(self) -> dict[str, Any]:
-        """For another process: the rows without the room kept for more, and without what is made of them anew.
+        """Return the state for another process, without spare rows and without columns that can be computed again.
 
-        Equal names become one, and the rows by id are worked out when they are asked for: a worker of a training holds
-        hundreds of thousands of listings and looks for few.
+        Equal names become one object. The rows by id are computed when first used: a worker of a training holds
+        hundreds of thousands of listings and looks up few.
         """
         state = {name: value for name, value in self.__dict__.items() if name not in (*MADE_ANEW, ROW_BY_ID)}
         state["_arrays"] = {name: array[: self._n_rows] for name, array in self._arrays.items()}
@@ -106,14 +106,14 @@ class ListingSnapshot:
         return state | {f"_{name}": getattr(self, f"_{name}")[: self._n_rows] for name in DERIVED}
 
     def __getattr__(self, name: str) -> Any:
-        """The rows by id of a snapshot from another process, when they are first asked for."""
+        """Compute the rows by id of a snapshot from another process when they are first read."""
         if name != ROW_BY_ID or "_arrays" not in self.__dict__:
             raise AttributeError(name)
         self._row_by_listing_id = {key: row for row, key in enumerate(self.column("listing_ids").tolist())}
         return self._row_by_listing_id
 
     def __copy__(self) -> Self:
-        """Shares everything, as a view does."""
+        """Return a view that shares all columns."""
         copied = type(self).__new__(type(self))
         copied.__dict__.update(self.__dict__)
         return copied
@@ -123,7 +123,7 @@ class ListingSnapshot:
         self._refresh_views()
 
     def taken_down(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """All there is as arrays by name, and the rest as JSON has it; ``restore`` is its reverse."""
+        """Return all columns as arrays by name, and all other state as JSON values; ``restore`` reverses it."""
         arrays, rest = self.columns.taken_down()
         arrays = {f"columns.{name}": array for name, array in arrays.items()}
         arrays |= {f"listing.{name}": array for name, array in self._arrays.items() if name not in OF_OBJECTS}
@@ -144,11 +144,11 @@ class ListingSnapshot:
         self._refresh_views()
 
     def put(self, rows: ListingRows, vectors: NDArray[np.float32]) -> None:
-        """Add n listings, or replace what is known of them; ``vectors`` has shape (n, n_dims)."""
+        """Add n listings or replace their rows; ``vectors`` has shape (n, n_dims)."""
         self.write(Derived.of(self.ranker, rows, vectors))
 
     def write(self, derived: Derived) -> None:
-        """``put`` of what has been worked out before: it only copies."""
+        """Write rows whose derived columns are already computed, as ``put`` does after computing them."""
         rows, vectors = derived.rows, derived.vectors
         at = self._rows_for(rows.listing_ids)
         for name, array in self._arrays.items():
@@ -160,17 +160,16 @@ class ListingSnapshot:
         self._refresh_views()
 
     def forget(self, listing_ids: Collection[int]) -> None:
-        """Listings that are gone keep their rows, but are not found there any more."""
+        """Remove listings from the searches; they keep their rows."""
         rows = [self._row_by_listing_id[key] for key in listing_ids if key in self._row_by_listing_id]
         self._arrays["is_live"][rows] = False
         self._arrays["published_at"][rows] = np.nan
         self._refresh_views()  # the stock keeps what it has worked out of these arrays
 
     def as_of(self, moment: float) -> Self:
-        """The same listings, of which those are live that were for sale at a moment (epoch seconds).
+        """Return the same listings, with those live that were for sale at a time (epoch seconds).
 
-        A view that shares the columns: valid until the next ``put``. What is said of a listing (price, mileage, place)
-        is what is said today.
+        The view shares the columns and is valid until the next ``put``. Price, mileage and location are those of today.
         """
         view = copy.copy(self)
         view._arrays = {**self._arrays, "is_live": self.stock.was_live(np.arange(len(self)), moment)}
@@ -191,8 +190,8 @@ class ListingSnapshot:
 
         Args:
             weights: Shape (n_dims,).
-            k: How many, at most; all there are when fewer match.
-            filters: What every answer must satisfy.
+            k: The most listings to return; all that match are returned if there are fewer.
+            filters: Conditions that every returned listing satisfies.
             exclude: Listing ids to leave out.
 
         Returns:
@@ -210,9 +209,9 @@ class ListingSnapshot:
         return mask
 
     def matching(self, filters: ListingFilters, rows: NDArray[np.intp] | None = None) -> NDArray[np.bool_]:
-        """Which rows satisfy every filter, live or not: of all of them, shape (n_rows,), or of some.
+        """Which rows satisfy every filter, live or not: shape (n_rows,), or (len(rows),) if ``rows`` are given.
 
-        Words are found in listings for sale alone.
+        A search for words finds only listings for sale.
         """
         at = np.arange(len(self)) if rows is None else rows
         mask = self.columns.matching(filters, rows)
@@ -236,7 +235,7 @@ class ListingSnapshot:
     def top(
         self, weights: NDArray[np.floating], k: int, mask: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The k best rows of a mask, as ids and scores."""
+        """The ids and scores of the k best rows of a mask."""
         rows = np.flatnonzero(mask)
         return self.highest(rows, self.products(weights, rows), k)
 
@@ -249,11 +248,12 @@ class ListingSnapshot:
         return (self.stock.vectors @ wanted)[rows]
 
     def utilities(self, weights: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """As ``products``, where the same weights are likely to be asked about again."""
+        """Return ``products``, and keep them for the next call with the same weights."""
         return self.products(weights, rows)
 
     def kept(self, key: Hashable, basis: object, make: Callable[[], T]) -> T:
-        """What ``make`` answers: once for as long as the rows stay what they are and ``basis`` is the same object."""
+        """Return the result of ``make``, which is called once as long as no row changes and ``basis`` is the same
+        object."""
         known = self._of_this_state.get(key)
         if known is None or known[0] is not basis:
             known = self._of_this_state[key] = basis, make()
@@ -263,7 +263,7 @@ class ListingSnapshot:
     def highest(
         self, rows: NDArray[np.intp], scores: NDArray[np.floating], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The k of some rows with the highest scores, as ids and scores, best first; ties go to the lower id."""
+        """The ids and scores of the k rows with the highest scores, best first; ties go to the lower id."""
         if not len(rows) or k <= 0:
             return np.empty(0, np.int64), np.empty(0)
         if len(rows) > k:
@@ -275,12 +275,13 @@ class ListingSnapshot:
         return listing_ids[order], scores[order].astype(np.float64)
 
     def parts(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What one field makes of the vectors of some rows, shape (n_rows, n_dims); see ``Encoder.encode_field``."""
+        """The part of one field in the vectors of some rows, shape (n_rows, n_dims); see ``Encoder.encode_field``."""
         made = self.ranker.encoder.encode_field(self.columns.table(rows), name)
         return np.pad(made, ((0, 0), (0, self.ranker.n_dims - made.shape[1])))
 
     def typical(self) -> dict[str, float]:
-        """Medians of the live listings by field, nan left out; what "low mileage" is measured against."""
+        """Medians of the live listings by field, without fields whose median is nan; "low mileage" is relative to
+        them."""
         if self._typical is None:
             live = self.column("is_live")
             known = {number.column: self.columns.numbers(number.column)[live] for number in RANGES if number.aside}
@@ -289,14 +290,14 @@ class ListingSnapshot:
         return self._typical
 
     def live_sample(self, n: int = 2000) -> NDArray[np.intp]:
-        """About ``n`` rows of the live stock, evenly spread over it: for what is said of the stock as a whole."""
+        """About ``n`` rows spread evenly over the live stock, for statistics of the whole stock."""
         if n not in self._live_samples:
             live = np.flatnonzero(self.column("is_live"))
             self._live_samples[n] = live[:: max(len(live) // n, 1)]
         return self._live_samples[n]
 
     def vectors_of(self, listing_ids: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Vectors of listings, shape (n, n_dims), and which of them are known here; unknown ones are zero."""
+        """Vectors of listings, shape (n, n_dims), and which of them have a row; the vectors of the others are zero."""
         rows = self.stock.rows_of(np.asarray(listing_ids, np.int64))
         vectors = (
             self.stock.vectors[np.maximum(rows, 0)]
@@ -307,7 +308,7 @@ class ListingSnapshot:
         return vectors, rows >= 0
 
     def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ids and vectors of listings that have no row here, as far as they can be had."""
+        """Ids and vectors of listings without a row here, as far as they can be read from elsewhere."""
         return np.empty(0, np.int64), np.empty((0, self.ranker.n_dims), np.float32)
 
     def column(self, name: str) -> Array:
@@ -321,12 +322,12 @@ class ListingSnapshot:
 
     @property
     def is_plausible(self) -> NDArray[np.bool_]:
-        """Whether price and mileage of every row may be what they say (``CarPrices.are_plausible``)."""
+        """Whether price and mileage of every row are plausible (``CarPrices.are_plausible``)."""
         return self._is_plausible[: self._n_rows]
 
     @property
     def listing_features(self) -> ListingFeatures:
-        """What the terms of a score need to know of every row; views, valid until the next ``put``."""
+        """The inputs of the terms of a score for every row; views that are valid until the next ``put``."""
         return ListingFeatures(
             vectors=self.stock.vectors,
             archetypes=self.archetypes,
@@ -338,9 +339,9 @@ class ListingSnapshot:
         )
 
     def market(self, moment: float, demand: Mapping[int, float]) -> Market:
-        """The market at a moment (epoch seconds), from decayed demand by listing id; absent means none.
+        """The market at a time (epoch seconds), from decayed demand by listing id; a listing without an entry has none.
 
-        The last answers are kept for as long as the rows stay what they are.
+        The last results are kept as long as no row changes.
         """
         kept = self._markets.get(id(demand))
         if kept is None or kept[0] != moment or kept[1] is not demand:
@@ -352,7 +353,7 @@ class ListingSnapshot:
         return kept[2]
 
     def _rows_for(self, listing_ids: NDArray[np.int64]) -> NDArray[np.intp]:
-        """The row of each listing, giving new ones the next free rows."""
+        """The row of each listing; new listings get the next free rows."""
         for listing_id in listing_ids.tolist():
             self._row_by_listing_id.setdefault(listing_id, len(self._row_by_listing_id))
         self._n_rows = len(self._row_by_listing_id)

@@ -1,7 +1,7 @@
 """Utilities of the rows of a listing index, kept between the lists of one buyer.
 
-A buyer who changes a filter asks about other rows under the same preference. What was multiplied once is kept for as
-long as the preference is the same and the row was not written.
+A buyer who changes a filter gets utilities of other rows under the same preference. A computed utility is kept as long
+as the preference is the same and the row is not written.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ Entry = tuple[NDArray[np.float32], NDArray[np.bool_]]  # utilities, and which of
 
 
 class KeptUtilities:
-    """Callers take turns, as readers and writers of the index do."""
+    """The most recently used utilities, by preference vector, up to a number of bytes.
+
+    The class has no lock: callers hold the lock of the index.
+    """
 
     def __init__(self, at_most: int = BYTES_KEPT) -> None:
         self._kept: LRUCache[bytes, Entry] = LRUCache(at_most, getsizeof=lambda entry: sum(e.nbytes for e in entry))
 
     def note(self, rows: NDArray[np.intp]) -> None:
-        """Some rows have been written, or are new."""
+        """Drop the utilities of rows that were written or added."""
         for key in self._kept:
             _, is_known = Cache.__getitem__(self._kept, key)  # the cache's own would count it as used
             is_known[rows[rows < len(is_known)]] = False
@@ -60,7 +63,7 @@ class KeptUtilities:
 
 
 def grown(entry: Entry | None, n_rows: int) -> Entry:
-    """An entry with room for so many rows, of which nothing is known beyond those of before."""
+    """Return an entry with room for ``n_rows`` rows; the added rows are marked as unknown."""
     utilities, is_known = np.zeros(n_rows, np.float32), np.zeros(n_rows, bool)
     if entry is not None:
         utilities[: len(entry[0])], is_known[: len(entry[1])] = entry

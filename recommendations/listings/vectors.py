@@ -28,7 +28,7 @@ def partition_of(version_id: int) -> str:
 def read_vectors(
     version: RankerVersion | int, listing_ids: Sequence[int] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Stored vectors of one version, in no particular order: ids (n,), vectors (n, d), digests (n,)."""
+    """Read the stored vectors of one version, in no particular order: ids (n,), vectors (n, d), digests (n,)."""
     version_id = version if isinstance(version, int) else version.pk
     vectors = sql.SQL("SELECT listing_id, digest, vector FROM recommendations_listingvector WHERE version_id = {}")
     query = vectors.format(sql.Literal(version_id))
@@ -45,7 +45,7 @@ def read_vectors(
 
 
 def column_of(parts: Sequence[Array], name: str, kind: type[np.generic], *width: int) -> Array:
-    """One column of records in parts, in the machine's own order of bytes: written once, for vectors are large."""
+    """Join one column of records that come in parts, in native byte order, with one copy: vectors are large."""
     column = np.empty((sum(map(len, parts)), *width), kind)
     start = 0
     for part in parts:
@@ -57,7 +57,7 @@ def column_of(parts: Sequence[Array], name: str, kind: type[np.generic], *width:
 def read_similar(
     version_id: int, listing_ids: Sequence[int] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Where listings lie among similar cars, as far as that is stored, sorted by id: ids (n,), vectors (n, d)."""
+    """Read the stored similarity vectors of listings, sorted by id: ids (n,), vectors (n, d)."""
     query = sql.SQL(
         "SELECT listing_id, likeness FROM recommendations_listingvector WHERE version_id = {} AND likeness IS NOT NULL"
     ).format(sql.Literal(version_id))
@@ -97,8 +97,8 @@ def write_vectors(
 ) -> None:
     """Store vectors, replacing older ones of the same listings, through a binary COPY.
 
-    Rows go in by listing id, so that two writers who meet wait for each other and never for ever. Without ``similar``,
-    that column stays empty, as in rows of earlier releases, and a beat job fills it.
+    Rows are written in the order of listing ids, so that two concurrent writers cannot deadlock. Without ``similar``,
+    that column stays null, as in rows of earlier releases, until a beat job fills it.
     """
     version_id = version if isinstance(version, int) else version.pk
     has_similar = similar is not None
@@ -131,10 +131,10 @@ def fill_partition(
     digests: NDArray[np.int64],
     similar: NDArray[np.float32],
 ) -> None:
-    """Store the vectors of a version that is not read yet: straight into its empty partition.
+    """Store the vectors of a version that is not in use yet, directly into its empty partition.
 
-    The trigger that notifies windows of new vectors belongs to the whole table and does not fire here: notified of
-    every vector of a new version, the windows of the live one would read all their listings again.
+    The trigger that notifies processes of new vectors belongs to the parent table and does not fire here. If it did,
+    the processes of the live version would read all their listings again.
     """
     table = sql.Identifier(partition_of(version_id))
     statement = sql.SQL("COPY {} (version_id, listing_id, digest, vector, likeness) FROM STDIN (FORMAT BINARY)").format(
@@ -153,7 +153,7 @@ def vector_records(
     digests: NDArray[np.int64],
     similar: NDArray[np.float32],
 ) -> Array:
-    """Rows as binary COPY takes them, by listing id."""
+    """Build the records of a binary COPY, sorted by listing id."""
     order = np.argsort(listing_ids)
     records = np.zeros(len(order), record)
     records["id_size"], records["digest_size"] = 8, 8
@@ -176,10 +176,10 @@ INDEX_LOCKS = 0x1DE << 44  # keeps our advisory locks apart from others
 
 
 def create_detached(version_id: int) -> None:
-    """The table of one version, which is no part of the whole yet, so that no reader waits while it is filled.
+    """Create the table of one version, not yet attached as a partition, so that no reader waits while it is filled.
 
-    ``CREATE TABLE ... PARTITION OF`` would lock the whole table against readers until the transaction ends. The check
-    is what the bounds will be, so that attaching reads no row.
+    ``CREATE TABLE ... PARTITION OF`` would lock the parent table against readers until the transaction ends. The check
+    constraint equals the later bounds, so that attaching the partition reads no row.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -189,7 +189,7 @@ def create_detached(version_id: int) -> None:
 
 
 def attach_partition(version_id: int) -> None:
-    """Make a filled table part of the whole: takes a moment, and neither readers nor writers wait for it."""
+    """Attach a filled table as a partition; this is fast, and neither readers nor writers wait for it."""
     table = partition_of(version_id)
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {VECTORS} ATTACH PARTITION {table} FOR VALUES IN ({int(version_id)})")
@@ -197,12 +197,13 @@ def attach_partition(version_id: int) -> None:
 
 
 def ensure_index(version_id: int, *, wait: bool = True) -> bool:
-    """Make the HNSW indexes of a version's vectors unless they exist; returns whether they do by now.
+    """Create the HNSW indexes of a version's vectors unless they exist, and return whether they exist now.
 
-    Only stock beyond the index is searched for similar cars in the database; elsewhere that index would cost every
-    write and answer nothing.
+    The index of similarity vectors is created only if the stock is larger than the listing index: only then does the
+    database search for similar cars, and the index slows down every write.
 
-    Two who come at once would build it twice, so one waits for the other, or, with ``wait`` false, leaves it to them.
+    An advisory lock prevents two processes from building the same index. The second one waits, or returns at once if
+    ``wait`` is false.
     """
     lock = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
     with connection.cursor() as cursor:
@@ -223,7 +224,7 @@ VECTOR_INDEX, SIMILAR_INDEX = "hnsw", "similar_hnsw"
 
 
 def is_beyond_a_window() -> bool:
-    """Whether more is for sale than the listing index holds, so that the database answers."""
+    """Whether more listings are for sale than the listing index holds, so that searches go to the database."""
     return Listing.objects.available().cars()[: settings.WINDOW_MAX_LISTINGS + 1].count() > settings.WINDOW_MAX_LISTINGS
 
 
@@ -235,7 +236,10 @@ def has_index(version_id: int, name: str = VECTOR_INDEX) -> bool:
 
 
 def index_partition(version_id: int) -> None:
-    """HNSW over inner products. ef_construction 200: clustered catalogues need it, and it costs build time alone."""
+    """Create the HNSW index over inner products.
+
+    ef_construction is 200, which clustered catalogues need; it only increases the time to build the index.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE INDEX {partition_of(version_id)}_hnsw ON {partition_of(version_id)} "
@@ -244,7 +248,7 @@ def index_partition(version_id: int) -> None:
 
 
 def index_similar(version_id: int) -> None:
-    """HNSW over distances among similar cars, built as the other one."""
+    """Create the HNSW index over distances between similarity vectors."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE INDEX {partition_of(version_id)}_{SIMILAR_INDEX} ON {partition_of(version_id)} "
@@ -255,8 +259,8 @@ def index_similar(version_id: int) -> None:
 def drop_partition(version_id: int) -> None:
     """Remove a version's vectors. Outside a transaction no reader of other versions waits for it.
 
-    A partition is detached first, concurrently, and only then dropped: ``DROP TABLE`` of one that is attached locks the
-    whole table. Within a transaction PostgreSQL can only do it at once.
+    A partition is first detached concurrently and then dropped: ``DROP TABLE`` of an attached partition locks the
+    parent table. Within a transaction PostgreSQL cannot detach concurrently, and the partition is dropped directly.
     """
     table = partition_of(version_id)
     with connection.cursor() as cursor:
@@ -268,13 +272,13 @@ def drop_partition(version_id: int) -> None:
 
 
 def finish_detaching(cursor: Any) -> None:
-    """Of the partition, of whichever version, where it was cut short: PostgreSQL detaches no other one before."""
+    """Finish a detach that was interrupted, of any version: PostgreSQL detaches no other partition before."""
     for table in attached_partitions(cursor, only_pending=True):
         cursor.execute(f"ALTER TABLE {VECTORS} DETACH PARTITION {table} FINALIZE")
 
 
 def attached_partitions(cursor: Any, *, only_pending: bool = False) -> set[str]:
-    """The tables that are part of the whole, or those of them whose detaching has begun and not ended."""
+    """The names of the attached partitions, or only of those whose detach has begun and not finished."""
     cursor.execute(
         "SELECT inhrelid::regclass::text FROM pg_inherits "
         "WHERE inhparent = to_regclass(%s) AND (inhdetachpending OR NOT %s)",
@@ -284,7 +288,7 @@ def attached_partitions(cursor: Any, *, only_pending: bool = False) -> set[str]:
 
 
 def stored_versions() -> set[int]:
-    """The ids of versions whose vectors have a table: as part of the whole, or left over from removing it."""
+    """The ids of versions that have a table of vectors, attached or left over from a removal."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT substring(relname FROM %s)::bigint FROM pg_class "
