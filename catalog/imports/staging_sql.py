@@ -96,25 +96,34 @@ WHERE model_slug <> ''
 ORDER BY m.id, model_slug, row_number
 ON CONFLICT (make_id, slug) DO NOTHING
 """
+BY_NAME = "'^[^/]*[^/0-9-][^/]*/[^/]*$'"  # a seller's key within a source, made of name and town
 # A dealer without an id of this source may be known from another one: by name and town, telephone, VAT id or domain.
-# Branches share domain and VAT id, so these count only where towns do not differ. Within a source its ids decide.
-FIND_SELLERS = """
+# Branches share domain and VAT id, so these count only where towns do not differ. Within a source its ids decide: a
+# dealer with an id is no other dealer, and of several new ids only one can be that of a dealer who had none yet.
+FIND_SELLERS = f"""
 INSERT INTO catalog_sellerkey (key, seller_id)
-SELECT DISTINCT ON (r.seller_key) r.seller_key, s.id
-FROM import_row r
-CROSS JOIN LATERAL unnest(r.seller_keys) WITH ORDINALITY AS same (key, number)
-JOIN catalog_sellerkey k ON k.key = same.key
-JOIN catalog_seller s ON s.id = k.seller_id
-WHERE r.seller_key <> ''
-  AND NOT EXISTS (SELECT FROM catalog_seller o WHERE o.external_id = r.seller_key)
-  AND NOT EXISTS (SELECT FROM catalog_sellerkey o WHERE o.key = r.seller_key)
-  AND (starts_with(same.key, '=place/') OR starts_with(same.key, '=phone/') OR s.place = '' OR r.place = ''
-       OR lower(s.place) = lower(r.place))
-  AND NOT (r.has_seller_id AND (
-      starts_with(coalesce(s.external_id, ''), %(source)s || '/')
-      OR EXISTS (SELECT FROM catalog_sellerkey o WHERE o.seller_id = s.id AND starts_with(o.key, %(source)s || '/'))
-  ))
-ORDER BY r.seller_key, same.number, s.id
+SELECT seller_key, seller_id FROM (
+    SELECT found.*, row_number() OVER (PARTITION BY seller_id, has_seller_id ORDER BY row_number) AS number FROM (
+        SELECT DISTINCT ON (r.seller_key) r.seller_key, s.id AS seller_id, r.has_seller_id, r.row_number
+        FROM import_row r
+        CROSS JOIN LATERAL unnest(r.seller_keys) WITH ORDINALITY AS same (key, number)
+        JOIN catalog_sellerkey k ON k.key = same.key
+        JOIN catalog_seller s ON s.id = k.seller_id
+        WHERE r.seller_key <> ''
+          AND NOT EXISTS (SELECT FROM catalog_seller o WHERE o.external_id = r.seller_key)
+          AND NOT EXISTS (SELECT FROM catalog_sellerkey o WHERE o.key = r.seller_key)
+          AND (starts_with(same.key, '=place/') OR starts_with(same.key, '=phone/') OR s.place = '' OR r.place = ''
+               OR lower(s.place) = lower(r.place))
+          AND NOT (r.has_seller_id AND EXISTS (
+              SELECT FROM (
+                  SELECT s.external_id AS key UNION ALL SELECT o.key FROM catalog_sellerkey o WHERE o.seller_id = s.id
+              ) own
+              WHERE starts_with(own.key, %(source)s || '/') AND substr(own.key, length(%(source)s) + 2) !~ {BY_NAME}
+          ))
+        ORDER BY r.seller_key, same.number, s.id
+    ) found
+) known
+WHERE NOT has_seller_id OR number = 1
 ON CONFLICT (key) DO NOTHING
 """
 KEEP_SELLER_KEYS = """

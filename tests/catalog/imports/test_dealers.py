@@ -151,6 +151,20 @@ def test_a_shared_number_is_found_by_the_dealers_name_where_its_id_is_gone_and_a
         assert cars() == BOTH
 
 
+def test_a_file_that_names_its_dealers_by_an_id_from_one_day_on_has_the_same_cars(deliver):
+    north, south = car(100, *NORTH), car(100, *SOUTH, name="VW,Golf,2018", km=20_001)
+    named = [car(100, "", *NORTH[1:]), car(100, "", *SOUTH[1:], name="VW,Golf,2018", km=20_001)]
+    deliver("a", *named)
+    known = set(Listing.objects.values_list("pk", "external_id", "seller"))
+    for rows in ([north, south], named, [south, north]):
+        assert deliver("a", *rows).listings_unchanged == 2
+        assert set(Listing.objects.values_list("pk", "external_id", "seller")) == known
+    # of two ids that come for one name and town, one is the dealer who was there and the other is another one
+    deliver("b", car(1, "", "East", "Hull"))
+    deliver("b", car(1, "5", "East", "Hull"), car(2, "6", "East", "Hull", km=70_001))
+    assert Seller.objects.filter(name="East").count() == 2
+
+
 @pytest.mark.django_db
 def test_ids_are_looked_up_by_the_index_however_few_listings_the_planner_expects():
     given = {"source": "new", "seller": None, "seen": timezone.now()}
