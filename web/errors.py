@@ -20,9 +20,10 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.templatetags.static import static
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.views import defaults
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from rest_framework import exceptions
@@ -195,20 +196,20 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_outage(exception):
         return _page_of_crash(request, HTTPStatus.SERVICE_UNAVAILABLE)
     if not is_api_request(request):
-        return defaults.bad_request(request, exception)
+        return error_page(400)
     status = 413 if isinstance(exception, RequestDataTooBig) else 400
     return JsonResponse(error_body(status, MESSAGES[400] if status == 400 else ""), status=status)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not is_api_request(request):
-        return defaults.permission_denied(request, exception)
+        return error_page(403)
     return JsonResponse(error_body(403), status=403)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not is_api_request(request):
-        return defaults.page_not_found(request, exception)
+        return error_page(404)
     return JsonResponse(error_body(404), status=404)
 
 
@@ -219,11 +220,18 @@ def handler500(request: HttpRequest) -> HttpResponse:
     return _page_of_crash(request, 400 if is_refused_value(error) else 503 if is_outage(error) else 500)
 
 
+def error_page(status: int) -> HttpResponse:
+    """What people read: what is so, and where to go on. Nothing of the request or session is looked at again."""
+    try:
+        stylesheet = static("forecourt/home.css")
+    except ValueError:  # static files were not collected; that may be what went wrong
+        stylesheet = ""
+    page = render_to_string("error.html", {"message": MESSAGES[status], "stylesheet": stylesheet})
+    return HttpResponse(page, status=status)
+
+
 def _page_of_crash(request: HttpRequest, status: int) -> HttpResponse:
-    response: HttpResponse = defaults.server_error(request)
-    response.status_code = status
-    if is_api_request(request):
-        response = JsonResponse(error_body(status), status=status)
+    response = JsonResponse(error_body(status), status=status) if is_api_request(request) else error_page(status)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

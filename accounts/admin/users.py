@@ -245,6 +245,7 @@ class EraseForm(BaseDialogForm):
 class BuyerAdmin(ConsoleAdmin):
     """Who a buyer is. What the buyer likes is added by the app that learns it."""
 
+    empty_help = "A buyer is there from their first event on, in the shop or through the API."
     list_display = ["identity", "kind", "is_personalised", "created_at"]
     list_filter: list[Any] = [
         IdentityFilter, ("is_personalised", BooleanRadioFilter), ("created_at", RangeDateTimeFilter),

@@ -55,6 +55,7 @@ from console.formats import NONE, badge, list_link, span
 from console.pages import ConsoleAdmin, ReadOnlyAdmin, dialog, go_to
 from web.tables import as_csv
 
+LABELS = {category.column: category.label for category in CATEGORIES}
 WORDS_SEARCHED = 20  # of a search; each is one more condition
 STATUS_LABELS = {
     "draft": "",
@@ -337,7 +338,10 @@ class ListingAdmin(ConsoleAdmin):
         return fieldsets if is_form else in_words_only(fieldsets)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        return form_field_of(db_field.name) or super().formfield_for_dbfield(db_field, request, **kwargs)
+        made = form_field_of(db_field.name) or super().formfield_for_dbfield(db_field, request, **kwargs)
+        if made is not None and db_field.name in LABELS:  # as lists and filters have it: "VAT"
+            made.label = LABELS[db_field.name]
+        return made
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Listing | None:
         """With all its photos: rows of earlier releases have one address apart from the others."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from django import template
+from django.db.models.options import Options
+from django.urls import reverse
 
 from console.site import NAVIGATION
 
@@ -29,6 +31,16 @@ def crumbs(parts: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
         section, title = by_link[link]
         return [{"title": section}, {**parts[1], "title": title}, *parts[2:]]
     return parts
+
+
+@register.simple_tag
+def name_of_list(opts: Options[Any]) -> str:
+    """What the menu calls the rows of a list, within a sentence; their own name where the menu has none for them."""
+    address = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+    title = next((title for _, title, link in lines() if link == address), "")
+    if not title:
+        return str(opts.verbose_name_plural)
+    return title if title[1:2].isupper() else title[0].lower() + title[1:]
 
 
 def lines() -> Iterator[tuple[str, str, str]]:

@@ -35,7 +35,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from console.auditing import record
 from console.formats import NBSP, NONE, ago, badge, span, stamp
-from console.pages import ConsoleAdmin, ConsoleChangeList, dialog, go_to
+from console.pages import ConsoleAdmin, ConsoleChangeList, column, dialog, go_to
 from jobs.outcomes import outcomes_of
 from jobs.queue import enqueue_named
 from jobs.wording import ArgumentsLost, arguments_in_words, as_python, known_task, registered, sentence_of
@@ -130,7 +130,7 @@ class ScheduleList(ConsoleChangeList):
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConsoleAdmin):
     form = PeriodicTaskForm
-    list_display = ["what", "switch", "timing", "last_run", "ended", "next_run", "total_run_count"]
+    list_display = ["what", "switch", "timing", "last_run", "ended", "next_run", column("total_run_count", "Runs")]
     list_filter = [("enabled", BooleanRadioFilter), ("one_off", BooleanRadioFilter)]
     date_hierarchy = None
     search_help_text = "Words of the schedule's or the task's name"

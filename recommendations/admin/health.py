@@ -72,11 +72,14 @@ class Verdict:
     to: str = "admin:task_queues"
 
 
+FIRST_STEP = "Train the first, as soon as there are cars."
+
+
 def verdict_on(health: Health) -> Verdict:
     """The first thing that is wrong, the gravest first."""
     if not health.is_trained:
         to = "admin:recommendations_rankerversion_changelist"  # which viewers may open, and has the button
-        return Verdict("Not trained", "no ranker is live, so every buyer gets the newest cars", "Train the first.", to)
+        return Verdict("Not trained", "no ranker is live, so every buyer gets the newest cars", FIRST_STEP, to)
     for check in (broker_away, worker_down, worker_stuck, scheduler_down, behind, feed_held, rows_wrong):
         if verdict := check(health):
             return verdict

@@ -146,6 +146,7 @@ class TrainingRunAdmin(JobAdmin):
 
 @admin.register(SeedRun)
 class SeedRunAdmin(JobAdmin):
+    empty_help = "A worker fills the site with made-up cars, buyers and what they did, to try things out."
     list_display = [
         "run",
         "status_badge",

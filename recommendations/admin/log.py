@@ -90,6 +90,7 @@ class EventKindAdmin(ConsoleAdmin):
 
 @admin.register(Interaction)
 class InteractionAdmin(ReadOnlyAdmin):
+    empty_help = "What buyers do in the shop stands here, and what a client sends to the API."
     list_display = ["occurred", "kind_badge", "buyer_link", "what", "position", "received"]
     list_filter = [
         ("kind", RelatedDropdownFilter), ("buyer", AutocompleteSelectFilter), ("listing", AutocompleteSelectFilter),
@@ -144,6 +145,7 @@ class InteractionAdmin(ReadOnlyAdmin):
 
 @admin.register(ServedList)
 class ServedListAdmin(ReadOnlyAdmin):
+    empty_help = "Each list that the shop or the API served stands here, with why each car was in it."
     list_display = ["served", "buyer_link", "placement", "version", "variant", "length", "source_shares", "events"]
     list_filter = [
         ("served_at", RangeDateTimeFilter), ("placement", RelatedDropdownFilter), ("buyer", AutocompleteSelectFilter),
@@ -312,6 +314,7 @@ class SavedSearchAdmin(FindsBuyers, ConsoleAdmin):
 
 @admin.register(AlertSettings)
 class AlertSettingsAdmin(FindsBuyers, ConsoleAdmin):
+    empty_help = "How often buyers want to hear of new cars; those who set nothing have the usual settings."
     list_display = ["buyer", "is_enabled", "frequency", "per_day", "time_zone"]
     list_filter = [("is_enabled", BooleanRadioFilter), ("frequency", ChoicesDropdownFilter)]
     list_select_related = ["buyer__user"]

@@ -93,7 +93,13 @@ def first_steps() -> Iterator[dict[str, str]]:
     """Cars first, then a ranker."""
     if not Listing.objects.available().exists():
         yield {
-            "text": "No cars yet: import a file of listings, or fill the site with a made-up market to try it out.",
+            "text": "No cars yet: import a file of listings. Lists follow as soon as the first are for sale.",
+            "label": "Import a file",
+            "href": reverse("admin:catalog_importrun_add"),
+            "permission": "catalog.add_importrun",
+        }
+        yield {
+            "text": "Or fill the site with a made-up market, to try it out.",
             "label": "Seed a demo market",
             "href": reverse("admin:recommendations_seedrun_add"),
             "permission": "recommendations.add_seedrun",

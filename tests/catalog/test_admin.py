@@ -181,6 +181,12 @@ def test_the_listing_page_offers_what_can_happen_to_a_car_of_its_status_and_noth
         assert (listing.status != status) is (name in offered), name
 
 
+def test_the_listing_form_names_attributes_as_lists_do(operator: Client):
+    page = operator.get(reverse("admin:catalog_listing_change", args=[ListingFactory().pk]))
+    fields = page.context["adminform"].form.fields
+    assert {name: str(fields[name].label) for name in ("vat", "fuel")} == {"vat": "VAT", "fuel": "Fuel"}
+
+
 def test_a_viewer_cannot_change_the_status_on_the_listing_page(viewer: Client):
     listing = ListingFactory()
     page = reverse("admin:catalog_listing_change_status", args=[listing.pk])

@@ -183,7 +183,7 @@ def test_a_long_list_is_estimated_from_statistics(monkeypatch: pytest.MonkeyPatc
 def test_an_empty_site_says_what_to_do_next(operator: Client):
     response = operator.get(reverse("admin:index"))
     assert "No cars yet: import a file of listings" in response.text
-    assert reverse("admin:recommendations_seedrun_add") in response.text
+    assert [step["label"] for step in response.context["next_steps"]] == ["Import a file", "Seed a demo market"]
 
 
 def test_stock_without_a_ranker_asks_for_the_first_training(operator: Client):
@@ -373,6 +373,14 @@ def test_every_line_of_the_menu_has_its_section_and_its_own_name_as_crumbs():
     assert crumbs(unlisted, "/admin/app/rows/") == unlisted
 
 
+def test_a_page_writes_the_name_of_its_row_as_it_is(operator):
+    """A client's id that begins with a small letter was shown with a capital one."""
+    buyer = factories.BuyerFactory(external=True, external_id="shop-7")
+    page = operator.get(url(Buyer, "change", buyer.pk)).text
+    assert re.search(r">\s*shop-7\s*<", page)
+    assert "Shop-7" not in page
+
+
 def test_an_empty_list_says_what_will_stand_in_it_and_one_without_hits_that_it_has_none(operator):
     url = reverse("admin:recommendations_merchandisingrule_changelist")
     empty, without_hits = operator.get(url).text, operator.get(url, {"q": "nothing is called so"}).text
@@ -381,3 +389,11 @@ def test_an_empty_list_says_what_will_stand_in_it_and_one_without_hits_that_it_h
     assert "Show all" not in empty
     assert "Nothing matches" in without_hits
     assert "Show all" in without_hits
+
+
+@pytest.mark.parametrize("title", ["Imports", "Events", "Buyers", "Lists served", "API keys", "Demo market"])
+def test_an_empty_list_has_the_name_that_the_menu_has_for_it_and_a_sentence_of_help(title, operator):
+    address = next(link for _, name, link in lines() if name == title)
+    empty = re.sub(r"\s+", " ", operator.get(address).text)
+    assert f"No {title if title[1].isupper() else title.lower()} yet </h2>" in empty
+    assert "Add the first one here" not in empty

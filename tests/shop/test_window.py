@@ -7,12 +7,14 @@ from django.core import signing
 from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from accounts.models import AuditEntry, Buyer
+from catalog.models import Listing
 from recommendations.models import Interaction, Placement, SavedSearch, ServedList
 from shop.questions import BEST, FIELDS, ORDERINGS
 from shop.visitors import COOKIE, DEMO_EMAIL, SALT
@@ -166,6 +168,19 @@ def test_words_that_no_car_has_are_said(client, market):
     page = client.get(SHOP, {"q": "bmw quizzaciously"}).text
     assert "No car has the words “quizzaciously”" in page
     assert set(shown(page)) == {car.pk for car in market.bmws}
+
+
+def test_an_empty_shop_does_not_ask_for_less_and_leads_those_who_may_import_to_it(client, market):
+    """It advised a higher price where there was no car at all."""
+    assert "Ask for less" in client.get(SHOP, {"brand": "bmw", "max_price": "1"}).text
+    Listing.objects.update(status="withdrawn", ended_at=timezone.now())
+    upload = reverse("admin:catalog_importrun_add")
+    empty = client.get(SHOP).text
+    assert "No car is for sale yet" in empty
+    assert "Ask for less" not in empty
+    assert upload not in empty
+    client.force_login(UserFactory(operator=True))
+    assert upload in client.get(SHOP).text
 
 
 @pytest.mark.parametrize("ordering", [BEST, "price"])

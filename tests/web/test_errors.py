@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,14 @@ from django.db import OperationalError, connection
 from django.db.transaction import TransactionManagementError
 from django.http import Http404
 from django.test import Client, RequestFactory
+from django.urls import reverse
+from django.utils.translation import override
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.test import APIClient
 
-from web.errors import PayloadTooLarge, exception_handler, flattened, handler400, handler500
+from web.errors import MESSAGES, PayloadTooLarge, error_page, exception_handler, flattened, handler400, handler500
 from web.parsers import JSONParser
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -110,6 +113,21 @@ def test_an_answer_that_was_chosen_stays_one_although_a_server_is_away():
 def test_only_the_api_answers_in_json():
     assert handler400(RequestFactory().get("/admin/x"), Exception())["Content-Type"].startswith("text/html")
     assert handler400(RequestFactory().get("/api/x"), Exception())["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500, 503])
+def test_people_read_what_is_so_and_where_to_go_on(status):
+    """A page without a landmark, a style or a link was all that a wrong address of the shop had."""
+    page = error_page(status)
+    assert page.status_code == status
+    text = page.content.decode()
+    assert f"<h1>{MESSAGES[status]}</h1>" in text
+    assert "<main>" in text
+    assert {reverse("shop"), reverse("admin:index")} <= set(re.findall(r'href="([^"]+)"', text))
+    with override("de"):
+        german = error_page(status).content.decode()
+    assert 'lang="de"' in german
+    assert f"<h1>{MESSAGES[status]}</h1>" not in german
 
 
 def test_an_unknown_path_of_the_api_is_a_404_in_json():
