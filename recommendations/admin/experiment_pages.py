@@ -74,11 +74,13 @@ class ExperimentPage(RowsPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         experiment, reading = self.experiment, Reading.of(self.experiment)
+        variants = [self.variant_card(name) for name in (experiment.control_arm, *experiment.other_arms) if name]
         context = {
             "experiment": experiment,
             "status": badge(experiment.get_status_display(), LABELS[Status(experiment.status)]),
             "may_change": self.may_change(),
-            "variants": [self.variant_card(name) for name in (experiment.control_arm, *experiment.other_arms) if name],
+            "variants": variants,
+            "are_alike": not any(card["rules"] for card in variants),
             "measured": ago(experiment.measured_at) if reading else "",
             "change_url": reverse("admin:recommendations_experiment_change", args=[experiment.pk]),
             "when": when(experiment),

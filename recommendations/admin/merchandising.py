@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from django import forms
@@ -219,7 +221,7 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
             "typed": [(name, value) for name, values in request.POST.lists() for value in values if name[0] != "_"
                       and name != "csrfmiddlewaretoken"],
             "is_on": form.instance.is_active,
-            "says": said(form.instance),
+            "says": said(form),
             "order": CONFLICTS,
             "conflicts": conflicts_of(rule, read_rules()),
             "action_url": request.get_full_path(),
@@ -274,11 +276,11 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
 
     @display(description="Which cars")
     def about(self, rule: MerchandisingRule) -> str:
-        return which_cars(rule)
+        return which_cars(rule.sellers.all()[:4], rule.listings.all()[:4], rule.target)
 
     @display(description="Where")
     def where(self, rule: MerchandisingRule) -> str:
-        return ", ".join(placement.name for placement in rule.placements.all()) or "everywhere"
+        return in_which_lists(rule.placements.all())
 
     @display(description="When")
     def when(self, rule: MerchandisingRule) -> str:
@@ -340,12 +342,16 @@ def what_it_does(rule: MerchandisingRule) -> str:
     return "Hide"
 
 
-def which_cars(rule: MerchandisingRule) -> str:
-    named = [[str(row) for row in relation.all()[:4]] for relation in (rule.sellers, rule.listings)]
+def which_cars(sellers: Iterable[Any], listings: Iterable[Any], target: dict[str, Any]) -> str:
+    named = [[str(row) for row in islice(rows, 4)] for rows in (sellers, listings)]
     parts = [", ".join(names[:3]) + (" and more" if len(names) > 3 else "") for names in named if names]
-    if rule.target:
-        parts.append(in_words(rule.target))
+    if target:
+        parts.append(in_words(target))
     return " · ".join(parts) or NONE
+
+
+def in_which_lists(placements: Iterable[Placement]) -> str:
+    return ", ".join(placement.name for placement in placements) or "everywhere"
 
 
 def when_it_holds(rule: MerchandisingRule) -> str:
@@ -357,9 +363,17 @@ def when_it_holds(rule: MerchandisingRule) -> str:
     return " ".join([*filter(None, (starts, ends)), *hours]) or "always"
 
 
-def said(rule: MerchandisingRule) -> list[tuple[str, str]]:
-    """A rule that may not be saved yet, in words."""
-    return [("What", what_it_does(rule)), ("When", when_it_holds(rule)), ("For whom", rule.get_audience_display())]
+def said(form: MerchandisingRuleForm) -> list[tuple[str, str]]:
+    """The rule of a valid form, which may not be saved yet, in words."""
+    rule, chosen = form.instance, form.cleaned_data
+    interest = f": {in_words(rule.interest)}" if rule.audience == MerchandisingRule.Audience.INTERESTED else ""
+    return [
+        ("What", what_it_does(rule)),
+        ("Which cars", which_cars(chosen.get("sellers") or (), chosen.get("listings") or (), rule.target)),
+        ("Where", in_which_lists(chosen.get("placements") or ())),
+        ("When", when_it_holds(rule)),
+        ("For whom", f"{rule.get_audience_display()}{interest}"),
+    ]
 
 
 def changed_fields(change: Any) -> str:

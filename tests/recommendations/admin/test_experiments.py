@@ -233,6 +233,16 @@ def test_a_copy_is_a_draft_with_the_same_variants(operator, experiment):
     assert (copy.slug, copy.status, copy.variants, copy.measured) == ("x-2", "draft", BOTH, {})
 
 
+def test_variants_that_are_alike_are_said_to_be_before_the_start_and_after_it(operator, experiment):
+    experiment.variants = {name: {"share": 50.0, "overrides": {}} for name in "ab"}
+    experiment.save()
+    assert "started like this, it is a trial run" in operator.get(url(experiment, "report")).text
+    assert "this is a trial run" in operator.get(url(running(experiment), "report")).text
+    experiment.variants["b"]["overrides"] = {"diversity": 0.9}
+    experiment.save()
+    assert "trial run" not in operator.get(url(experiment, "report")).text
+
+
 def test_a_viewer_reads_and_changes_nothing(experiment):
     viewer = client_of(VIEWER)
     assert "Start now" not in viewer.get(url(experiment, "report")).text

@@ -90,6 +90,8 @@ def test_a_preview_shows_real_lists_and_stores_nothing(operator: Client):
     given = {"name": "Pin", "action": "pin", "position": "1", "listings": [market.skodas[0].pk], "is_active": "on"}
     answer = add(operator, **given, _preview="1")
     assert "1 came in" in answer.text or "changed places" in answer.text
+    says = dict(answer.context["says"])
+    assert (says["Which cars"], says["Where"]) == (str(market.skodas[0]), "everywhere")
     assert not MerchandisingRule.objects.exists()
     kept = fields_of(answer.text)
     assert kept["action"] == ["pin"]
