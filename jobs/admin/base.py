@@ -61,6 +61,17 @@ class JobAdmin(ConsoleAdmin):
         is_unfinished = isinstance(obj, Job) and obj.is_unfinished
         return super().has_delete_permission(request, obj) and not is_unfinished
 
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Without the buttons that a job as it is now would only answer with a refusal."""
+        job = self.model._default_manager.only("status").filter(pk=object_id).first()
+        refused = {
+            *(() if job and job.status == Job.Status.QUEUED else ("queue_again",)),
+            *(() if job and job.is_unfinished else ("cancel",)),
+        }
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
+        buttons = super().get_actions_detail(request, object_id)
+        return [button for button in buttons if button.action_name.removeprefix(prefix) not in refused]
+
     # --- Following it ------------------------------------------------------------------------------------------------
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_progress"

@@ -10,7 +10,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
@@ -150,8 +149,16 @@ class RankerVersionAdmin(ReadOnlyAdmin):
 
     @display(description="Made by")
     def training_runs(self, version: RankerVersion) -> SafeString:
+        """With what went wrong, where something did: a version that failed says nothing else of it."""
         runs = version.runs.defer("log").order_by("-pk")[:5]
-        return format_html("{}", table(["Run", "Ended"], [[link_to(run), ago(run.finished_at)] for run in runs]))
+        rows = [[link_to(run), ago(run.finished_at), run.error or NONE] for run in runs]
+        return table(["Run", "Ended", "What went wrong"], rows)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Only a version that is ready can be promoted."""
+        is_ready = RankerVersion.objects.filter(pk=object_id, status=RankerVersion.Status.READY).exists()
+        buttons = super().get_actions_detail(request, object_id)
+        return [button for button in buttons if is_ready or not button.action_name.endswith("_promote")]
 
     @action(
         description="Promote",

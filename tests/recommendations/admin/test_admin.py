@@ -163,6 +163,27 @@ def test_cancelling_what_has_ended_changes_nothing(operator: Client):
     assert run.status == "done"
 
 
+@pytest.mark.parametrize(
+    ("status", "offered"),
+    [("queued", {"queue_again", "cancel"}), ("running", {"cancel"}), ("done", set()), ("failed", set()),
+     ("cancelled", set())],
+)  # fmt: skip
+def test_a_job_offers_the_buttons_that_it_would_not_refuse(operator: Client, status: str, offered: set[str]):
+    run = TrainingRun.objects.create(status=status)
+    page = operator.get(reverse("admin:recommendations_trainingrun_change", args=[run.pk])).text
+    for button in ("queue_again", "cancel"):
+        assert (reverse(f"admin:recommendations_trainingrun_{button}", args=[run.pk]) in page) is (button in offered)
+
+
+@pytest.mark.parametrize("status", RankerVersion.Status.values)
+def test_a_version_offers_to_be_promoted_where_it_is_ready_and_says_why_it_failed(operator: Client, status: str):
+    version = RankerVersionFactory(status=status)
+    TrainingRun.objects.create(status="failed", version=version, error="there is nothing to learn from")
+    page = operator.get(reverse("admin:recommendations_rankerversion_change", args=[version.pk])).text
+    assert (reverse("admin:recommendations_rankerversion_promote", args=[version.pk]) in page) is (status == "ready")
+    assert "there is nothing to learn from" in page
+
+
 @pytest.mark.parametrize("button", ["retrain_now", "queue_again", "cancel", "train_again"])
 def test_a_viewer_cannot_start_or_stop_trainings(viewer: Client, button: str):
     run = TrainingRun.objects.create(status="queued")
