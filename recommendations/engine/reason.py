@@ -88,7 +88,7 @@ def newness_of(facts: Facts, is_personal: bool) -> Reason:
 
 def budget_of(facts: Facts) -> Money | None:
     """The most that the buyer would pay, where this car costs no more."""
-    return Money(float(facts["budget"]), facts.get("currency") or "") if facts.get("budget") else None
+    return facts.get("budget") or None
 
 
 def newness(facts: Facts) -> Kind:

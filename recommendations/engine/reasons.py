@@ -71,12 +71,11 @@ def reason_for(
         facts: What a card shows of the listing, whatever is known: make and model by name; seller_kind, year, price,
             currency, tags and the columns of ``catalog.attributes`` as stored. Also ``days_on_sale``, ``price_drop``
             (an amount), ``is_below_market`` (whether the price lies below the range of such cars), ``distance_km``,
-            ``has_history`` (whether the buyer looked at any car; left out, it is taken for true), ``budget`` (the most
-            that the buyer said or searched for, where this car costs no more), ``is_wished`` (whether it satisfies
-            anything that the buyer asked for; None where they asked for nothing), ``is_saved`` (whether one of their
-            saved searches finds it), and ``evidence``: field -> what the
-            buyer did with cars of the same value (a kind of reason, such as ``opened``). To a known buyer only fields
-            with evidence are named.
+            ``has_history`` (whether the buyer looked at any car; left out, it is taken for true), ``budget``
+            (``Money``: the most that the buyer said or searched for, where this car costs no more), ``is_wished``
+            (whether it satisfies anything that the buyer asked for; None where they asked for nothing), ``is_saved``
+            (whether one of their saved searches finds it), and ``evidence``: field -> what the buyer did with cars of
+            the same value (a kind of reason, such as ``opened``). To a known buyer only fields with evidence are named.
         of_the_source: What the way it was found says about it; None where that says nothing.
         typical: Medians of the live listings, by column: what "low mileage" means.
         is_personal: Whether the taste is the buyer's own; a cold buyer reads about other buyers instead.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from django.conf import settings
+
 from accounts.models import Buyer
 from catalog.attributes import CATEGORIES
 from catalog.currencies import exchange_rates
@@ -15,6 +17,7 @@ from catalog.models import Listing
 from catalog.row_filters import left_to_sql, satisfies
 from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.state import EVENTS_READ, SEARCHES_READ
+from recommendations.engine.reason import Money
 from recommendations.models import SavedSearch
 
 LIKED = ("like", "favourite")
@@ -67,12 +70,15 @@ class BuyerEvidence:
     def is_saved(self, listing: Listing) -> bool:
         return any(satisfies(listing, search) for search in self.saved)
 
-    def budget_for(self, listing: Listing) -> float | None:
-        """The buyer's budget in the listing's currency, where the listing lies within it; else None."""
+    def budget_for(self, listing: Listing) -> Money | None:
+        """The buyer's budget as they gave it, where the listing lies within it; else None.
+
+        It stays in the market's currency, whatever the car is advertised in: another number would not be the buyer's.
+        """
         rate = exchange_rates().get(listing.currency)
         if self.budget is None or listing.price is None or rate is None:
             return None
-        return self.budget / rate if float(listing.price) * rate <= self.budget else None
+        return Money(self.budget, settings.MARKET_CURRENCY) if float(listing.price) * rate <= self.budget else None
 
 
 NO_EVIDENCE = BuyerEvidence()

@@ -18,7 +18,7 @@ CAR = {
 
 
 SEEN = dict.fromkeys(("make", "model", "body", "fuel", "gearbox", "drive", "colour", "seller"), "opened")
-KNOWN = CAR | {"evidence": SEEN, "budget": 12_500.0}
+KNOWN = CAR | {"evidence": SEEN, "budget": Money(12_500.0, "GBP")}
 
 
 def reason(terms, baseline=None, source="taste", car=CAR, **options):
@@ -47,7 +47,7 @@ def test_a_reason_holds_what_is_said_without_words(terms, said):
     [
         ({}, Reason(Kind.MATCH)),
         ({"evidence": {"body": "opened", "fuel": "set"}, "is_saved": True}, Reason(Kind.SET, "fuel", "diesel")),
-        ({"is_saved": True, "budget": 12_500.0}, Reason(Kind.SAVED_SEARCH)),
+        ({"is_saved": True, "budget": Money(12_500.0, "GBP")}, Reason(Kind.SAVED_SEARCH)),
         ({"is_wished": True, "has_history": False}, Reason(Kind.MATCH)),
         ({"is_wished": False, "has_history": True}, Reason(Kind.MATCH)),
         ({"is_wished": False, "has_history": False}, Reason(Kind.USUAL)),

@@ -210,3 +210,12 @@ def test_a_model_that_was_asked_for_is_named(market):
     named = [listing for reason, listing in reasons if reason.startswith((f"A {model}, as you", f"An {model}, as you"))]
     assert named
     assert {listing.car_model_id for listing in named} == {model.pk}
+
+
+def test_a_list_of_cars_in_several_currencies_names_one_budget(market, settings):
+    """The one that the buyer gave: 20,000 in the market's currency was 17,391 beside a car in another."""
+    settings.EXCHANGE_RATES = {"EUR": 0.86}
+    Listing.objects.filter(pk__in=Listing.objects.values_list("pk", flat=True)[::2]).update(currency="EUR")
+    buyer = BuyerFactory(external=True, questionnaire={"max_price": 20_000.0})
+    numbers = {number for reason, _ in reasons_for(buyer) for number in re.findall(r"[£€][\d,]+", reason)}
+    assert numbers == {"£20,000"}

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recommendations.engine.reason import Money
 from recommendations.engine.reasons import reason_for
 from recommendations.serving.sources import reason_of_source
 from recommendations.serving.wording import begins_with_vowel_sound, sentence
@@ -26,7 +27,7 @@ def reason(terms, baseline=None, source="taste", car=CAR, **options):
 
 
 SEEN = dict.fromkeys(("make", "model", "body", "fuel", "gearbox", "drive", "colour", "seller"), "opened")
-KNOWN = CAR | {"evidence": SEEN, "budget": 12_500.0}
+KNOWN = CAR | {"evidence": SEEN, "budget": Money(12_500.0, "GBP")}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,8 @@ def test_a_film_is_explained_by_its_genres():
 )  # fmt: skip
 def test_the_only_number_of_a_reason_is_the_buyers_own(terms, source, price, budget, is_personal):
     plain = {"make": "Skoda", "model": "Octavia"}
-    car = KNOWN | plain | {"price": price, "budget": budget, "price_drop": 750, "distance_km": 12.3}
+    own = Money(budget, "GBP") if budget else None
+    car = KNOWN | plain | {"price": price, "budget": own, "price_drop": 750, "distance_km": 12.3}
     said = reason(terms, source=source, car=car, is_personal=is_personal)
     assert re.findall(r"\d(?:[\d,]*\d)?", said) in ([], [f"{budget:,.0f}" if budget and is_personal else "none"])
 
@@ -254,10 +256,9 @@ def test_stored_words_become_spoken_ones(field, value, spoken):
     ("budget", "currency", "said"),
     [(12_000, "GBP", "£12,000"), (5_240.4, "EUR", "€5,240"), (8_400, "CHF", "CHF 8,400"), (130, "", "130")],
 )
-def test_a_budget_is_said_in_the_currency_of_the_car(budget, currency, said):
-    assert (
-        reason({"price": 1.0}, car=CAR | {"budget": budget, "currency": currency}) == f"Within your budget of {said}."
-    )
+def test_a_budget_is_said_in_its_own_currency_whatever_the_car_is_advertised_in(budget, currency, said):
+    car = CAR | {"budget": Money(budget, currency), "currency": "USD"}
+    assert reason({"price": 1.0}, car=car) == f"Within your budget of {said}."
 
 
 def test_a_model_named_with_its_make_is_not_named_twice():
