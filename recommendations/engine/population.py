@@ -54,8 +54,12 @@ class PriorConfig:
 
 
 # How far utilities of the alternatives of one set may spread between buyers (as a variance, in logits²), from
-# "nearly everybody alike" to "anything goes": the single-variance populations that EM may start from.
-SPREADS = (0.05, 0.3, 1.5, 8.0, 40.0)
+# "nearly everybody alike" to "anything goes", in equal steps of the logarithm: the single-variance populations between
+# which the one that EM starts from is looked for.
+SPREADS = (0.05, 0.25, 1.25, 6.25, 31.25, 156.25)
+# The variance from which EM starts, as a multiple of the one with the highest evidence: Laplace's approximation
+# underestimates the latter (see ``fit_prior``), and too small a variance costs lists more than too large a one.
+WIDER = 2.0
 # One number is known well from so many buyers.
 START_BUYERS = 40
 
@@ -63,11 +67,11 @@ START_BUYERS = 40
 def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | None = None) -> Prior:
     """Fit the distribution of preferences to many buyers by empirical Bayes.
 
-    The fit starts from the single-variance distribution with the highest evidence; with few buyers, the covariance is
-    also shrunk towards it. The result is deterministic. Laplace's approximation underestimates the spread if buyers
-    have few choices each (by a third of the variance at ten choices among four), which gives the population more
-    influence. Correcting the modes for skewness removes this bias in simulation, but real stated choices were predicted
-    less well, so the correction is left out.
+    The fit starts from a distribution with one variance in all directions, ``WIDER`` than the one with the highest
+    evidence; with few buyers, the covariance is also shrunk towards it. The result is deterministic. Laplace's
+    approximation underestimates the spread if buyers have few choices each (by a third of the variance at ten choices
+    among four), which gives the population more influence. Correcting the modes for skewness removes this bias in
+    simulation, but real stated choices were predicted less well, so the correction is left out.
 
     Args:
         buyers: One ``ChoiceSets`` each. Buyers without an event of positive weight are ignored.
@@ -147,17 +151,27 @@ class _Population:
         return prior
 
     def best_single_variance(self, contrast: float) -> Prior:
-        """Return the distribution with one variance in all directions that has the highest evidence."""
-        best, highest = Prior(np.zeros(self.n_dims), np.eye(self.n_dims)), -np.inf
+        """Return the distribution with one variance in all directions from which the fit starts.
+
+        Its variance is ``WIDER`` times the one with the highest evidence, which is the maximum of a parabola through
+        the best of ``SPREADS`` and its neighbours. The best of ``SPREADS`` itself changes by the factor between two of
+        them if a little more evidence favours the next, and the spread learned from some hundred buyers with it.
+        """
+        prior = Prior(np.zeros(self.n_dims), np.eye(self.n_dims))
+        evidences: list[float] = []
         for spread in SPREADS:
-            prior = Prior(best.mean, np.eye(self.n_dims) * spread / contrast)
-            for _ in range(2):  # the mean of the last spread is nearly right
-                prior = Prior(self._mean(prior, self._moments(prior)), prior.covariance)
-            evidence = self._moments(prior).evidence
-            if evidence < highest:
+            prior = self._of_single_variance(prior, spread / contrast)
+            evidences.append(self._moments(prior).evidence)
+            if evidences[-1] < max(evidences):
                 break
-            best, highest = prior, evidence
-        return best
+        return self._of_single_variance(prior, WIDER * highest_between(SPREADS, evidences) / contrast)
+
+    def _of_single_variance(self, near: Prior, variance: float) -> Prior:
+        """Return the distribution with this variance; the search of its mean starts from that of a similar one."""
+        prior = Prior(near.mean, np.eye(self.n_dims) * variance)
+        for _ in range(2):
+            prior = Prior(self._mean(prior, self._moments(prior)), prior.covariance)
+        return prior
 
     def _moments(self, prior: Prior) -> _Moments:
         """The E-step: sums over the buyers' posteriors under this prior, without keeping each covariance."""
@@ -268,6 +282,20 @@ def _square_differences(sample: Sequence[ChoiceSets]) -> NDArray[np.float64]:
 
 
 # What is worked out of all of them
+
+
+def highest_between(spreads: Sequence[float], heights: Sequence[float]) -> float:
+    """Where a parabola through the highest point and its neighbours is highest, over the logarithm of the spreads.
+
+    The spreads are in equal steps of the logarithm, positive, and at least as many as the heights. A highest point at
+    either end is the answer itself.
+    """
+    at = int(np.argmax(heights))
+    if at in (0, len(heights) - 1):
+        return spreads[at]
+    before, top, after = (heights[at + step] for step in (-1, 0, 1))
+    steps = 0.5 * (before - after) / min(before - 2 * top + after, -np.finfo(float).tiny)
+    return float(spreads[at] * (spreads[at + 1] / spreads[at]) ** steps)
 
 
 def _sample(informative: Sequence[NDArray[np.intp]], config: PriorConfig) -> Sequence[NDArray[np.intp]]:
