@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from jobs.isolation import each_that_works
 from recommendations.buyers.found_cars import others_found, searches_that_found
 from recommendations.buyers.questionnaire import wishes_in
+from recommendations.buyers.repeated_searches import limited
 from recommendations.buyers.searches import Condition, Search, conditions_of, conditions_of_searches
 from recommendations.buyers.sessions import dwell_by_occasion, one_per_occasion, saturated
 from recommendations.engine.choice_sets import ChoiceSets, dwell_factors, event_weights
@@ -29,7 +30,6 @@ from recommendations.models import EventKind
 
 QUESTIONNAIRE_WEIGHT = 4.0  # in views; it does not decay, later events outweigh it
 UNMET_BESIDE_AN_ANSWER = 30  # cars that do not fit an answer
-SEARCHES_COUNT = 3.0  # new searches, at most: all that those of one buyer say of one field
 SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
 VIEW = "view"  # the kind of event that weighs by how long it took
 
@@ -241,41 +241,15 @@ def choices_in_searches(
     asked_at = zip(events.ids.tolist(), events.occurred_at.tolist(), strict=True)
     found = each_that_works(list(enumerate(asked_at)), conditions, batch="searches")
     at = np.array([each for each, _ in found], np.intp)
-    fields = np.array([condition.field for _, condition in found], np.str_)
+    asked_of = [(condition.field, condition.asked) for _, condition in found]
     return choices_among(
         [condition for _, condition in found],
         snapshot.ranker.n_dims,
-        weights=limited(events.buyer_ids[at], fields, weights[at], new_weights[at]),
+        weights=limited(events.buyer_ids[at], asked_of, weights[at], new_weights[at]),
         moments=events.occurred_at[at],
         seeds=events.ids[at],
         buyer_ids=events.buyer_ids[at],
     )
-
-
-def limited(
-    buyer_ids: NDArray[np.int64],
-    fields: NDArray[np.str_],
-    weights: NDArray[np.float64],
-    new_weights: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Limit the weight of one buyer's searches on one field to that of ``SEARCHES_COUNT`` new searches.
-
-    A buyer who keeps searching within one budget adds no evidence. The limit is in searches rather than views, since
-    operators set the weight of a search.
-
-    Args:
-        buyer_ids, fields: Of each condition, shape (n,).
-        weights: Of its search, >= 0, shape (n,).
-        new_weights: Weight of the search without decay, > 0, shape (n,).
-    """
-    if not len(weights):
-        return weights
-    _, buyers = np.unique(buyer_ids, return_inverse=True)
-    names, of_field = np.unique(fields, return_inverse=True)
-    groups = buyers * len(names) + of_field
-    n_new = np.bincount(groups, weights / new_weights)[groups]
-    counted: NDArray[np.float64] = weights * SEARCHES_COUNT / np.maximum(n_new, SEARCHES_COUNT)
-    return counted
 
 
 def choices_among(

@@ -37,8 +37,10 @@ FILTERS_OF_FIELD: dict[str, tuple[str, ...]] = {
 }
 
 
-# A field, rows of cars that meet a condition on it, and some of those that do not
-Drawn = tuple[str, tuple[NDArray[np.intp], NDArray[np.intp]]]
+# A field, what was asked of it, rows of cars that meet that, and some of those that do not
+Drawn = tuple[str, str, tuple[NDArray[np.intp], NDArray[np.intp]]]
+# Ranges of these are rarely given twice alike; what is asked of the other fields is a name, the same each time.
+NUMBER_FIELDS = frozenset({"age", "price", *(number.name for number in NUMBER_FEATURES)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +49,13 @@ class Condition:
 
     Attributes:
         field: Of the encoder.
+        asked: What was asked of it, as text; equal where it was the same.
         met: Mean part of the cars that meet it, float32, shape (n_dims,).
         unmet: Parts of cars that do not, float32, shape (n, n_dims).
     """
 
     field: str
+    asked: str
     met: NDArray[np.float32]
     unmet: NDArray[np.float32]
 
@@ -103,12 +107,12 @@ def conditions_of_searches(
 def conditions_at_once(
     searches: Sequence[tuple[int, Search]], snapshot: ListingSnapshot, n_unmet: int
 ) -> list[tuple[int, Condition]]:
-    drawn = [(at, field, *rows) for at, search in searches for field, rows in kept_drawn(search, snapshot, n_unmet)]
-    parts = {field: Parts.of(field, [rows for _, name, *rows in drawn if name == field], snapshot)
+    drawn = [(at, *one) for at, search in searches for one in kept_drawn(search, snapshot, n_unmet)]
+    parts = {field: Parts.of(field, [rows for _, name, _, rows in drawn if name == field], snapshot)
              for field in {field for _, field, *_ in drawn}}  # fmt: skip
     return [
-        (at, Condition(field, parts[field].of_rows(met).mean(axis=0), parts[field].of_rows(unmet)))
-        for at, field, met, unmet in drawn
+        (at, Condition(field, asked, parts[field].of_rows(met).mean(axis=0), parts[field].of_rows(unmet)))
+        for at, field, asked, (met, unmet) in drawn
     ]
 
 
@@ -143,12 +147,14 @@ def kept_drawn(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> list[
     if known is None:
         drawn = drawn_for(search, snapshot, n_unmet)
         # copies, since views would keep all that they were chosen from
-        known = snapshot.searches[key] = [(field, (met.copy(), unmet.copy())) for field, (met, unmet) in drawn]
+        known = snapshot.searches[key] = [
+            (field, asked, (met.copy(), unmet.copy())) for field, asked, (met, unmet) in drawn
+        ]
     return known
 
 
 def drawn_for(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> Iterator[Drawn]:
-    """Yield the field of each condition of a search, with rows of cars that meet it and of some that do not."""
+    """Yield each condition of a search: its field, its value, rows of cars that meet it and of some that do not."""
     asked = ListingFilters.from_query(search.query).as_query()
     stock = StockOfSearch(snapshot, search.moment, search.seed)
     for field, names in FILTERS_OF_FIELD.items():
@@ -157,7 +163,13 @@ def drawn_for(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> Iterat
             continue
         met, unmet = stock.divided_by(ListingFilters.from_query(part), n_unmet)
         if len(met) and len(unmet):
-            yield field, (met, unmet)
+            yield field, text_of(part), (met, unmet)
+
+
+def text_of(asked: dict[str, object]) -> str:
+    """Conditions as text, the same in whichever order names were given."""
+    in_order = {name: sorted(value) if isinstance(value, list) else value for name, value in asked.items()}
+    return json.dumps(in_order, sort_keys=True)
 
 
 class StockOfSearch:

@@ -7,7 +7,6 @@ import pytest
 
 from catalog.filters import ListingFilters
 from recommendations.buyers import searches
-from recommendations.buyers.histories import limited
 from recommendations.buyers.searches import (
     FILTERS_OF_FIELD,
     Search,
@@ -16,6 +15,7 @@ from recommendations.buyers.searches import (
     conditions_of_searches,
     drawn_for,
     kept_drawn,
+    text_of,
 )
 from recommendations.listings.index import borrow_index
 from tests.markets import trained_market
@@ -100,20 +100,23 @@ def test_what_was_drawn_for_a_search_is_kept_until_a_car_changes(listing_index):
     search = Search({"makes": ["bmw"]}, NOW, seed=3)
     before = drawn()
     assert drawn() is before
-    [(_, (met, _))] = before
+    [(_, _, (met, _))] = before
     listing_index.forget(listing_index.stock.listing_ids[met[:2]].tolist())
-    [(_, (now_met, now_unmet))] = drawn()
-    [(_, (expected_met, expected_unmet))] = drawn_for(search, listing_index, 10)
+    [(_, _, (now_met, now_unmet))] = drawn()
+    [(_, _, (expected_met, expected_unmet))] = drawn_for(search, listing_index, 10)
     np.testing.assert_array_equal(now_met, expected_met)
     np.testing.assert_array_equal(now_unmet, expected_unmet)
     assert not set(met[:2].tolist()) & set(now_met.tolist())
 
 
-@pytest.mark.parametrize("weight", [0.2, 1.0, 5.0])
-def test_what_the_searches_of_one_buyer_say_of_one_field_counts_as_three_at_most(weight):
-    """However much operators let a search count."""
-    buyers, fields = np.array([1, 1, 1, 1, 1, 2]), np.array(["price", "price", "price", "price", "make", "price"])
-    shares, new = np.array([1.0, 1.0, 2.0, 2.0, 1.0, 1.0]), np.full(6, weight)
-    got = limited(buyers, fields, shares * weight, new)
-    np.testing.assert_allclose(got, np.array([0.5, 0.5, 1.0, 1.0, 1.0, 1.0]) * weight)
-    assert len(limited(buyers[:0], fields[:0], shares[:0], new[:0])) == 0
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ({"makes": ["bmw", "vw"]}, {"makes": ["vw", "bmw"]}, True),
+        ({"min_price": 1_000, "max_price": 9_000}, {"max_price": 9_000, "min_price": 1_000}, True),
+        ({"makes": ["bmw"]}, {"makes": ["vw"]}, False),
+        ({"makes": ["bmw"]}, {"makes": ["bmw", "vw"]}, False),
+    ],
+)
+def test_names_are_the_same_in_whichever_order_they_were_given(one, other, is_same):
+    assert (text_of(one) == text_of(other)) is is_same
