@@ -83,6 +83,8 @@ SERVE = f"""
 """  # noqa: S608 (put together from constants)
 
 # Whether an id was used before is looked up in the table of keys, which is one table for all months.
+# OFFSET 0 makes the planner look each id up: while the table was small, it put all keys into a hash table instead, and
+# the stored plan went on doing so for each request, however many keys there were by then.
 RECORD = f"""
     WITH {MAKE_BUYER}
     INSERT INTO recommendations_interaction (event_id, buyer_id, kind_id, listing_id, occurred_at, received_at)
@@ -93,10 +95,10 @@ RECORD = f"""
         AS actions (event_id, kind, listing_id)
     WHERE NOT EXISTS (
         SELECT FROM recommendations_eventkey AS noted
-        WHERE noted.key = recommendations_key_of_event('recommendations_interaction', '', actions.event_id)
+        WHERE noted.key = recommendations_key_of_event('recommendations_interaction', '', actions.event_id) OFFSET 0
     ) OR NOT EXISTS (  -- a key may outlive its event
         SELECT FROM recommendations_interaction AS earlier
-        WHERE earlier.event_id = actions.event_id AND earlier.sender = ''
+        WHERE earlier.event_id = actions.event_id AND earlier.sender = '' OFFSET 0
     )
     ON CONFLICT DO NOTHING
 """  # noqa: S608 (put together from constants)

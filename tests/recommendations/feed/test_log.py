@@ -33,6 +33,15 @@ def test_no_plan_for_so_many_rows_looks_cheaper_than_the_plan_that_is_kept(state
     assert cost_of(statement, 1) == cost_of(statement, 4) == cost_of(statement, 1000)
 
 
+def test_ids_are_looked_up_one_by_one_by_a_plan_made_while_there_are_few():
+    arrays = {"event_ids": "{x}", "kinds": "{like}", "listing_ids": "{1}"}
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {RECORD}", {"user_id": "user", "creates_buyer": True, "occurred_at": 1e9, **arrays})
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "recommendations_eventkey_pkey" in plan
+    assert "hashed" not in plan
+
+
 def test_an_event_is_written_once_and_a_key_that_outlived_its_event_is_no_obstacle(listing_id):
     assert write_actions("user", [listing_id], ["like"], ["one"], 1e9) == 1
     assert write_actions("user", [listing_id, listing_id], ["like"] * 2, ["one", "another"], 1e9) == 1
