@@ -3,7 +3,7 @@
     python -m benchmarks.similarity uk_used_cars.csv.gz [--rows 12000] [--asked 1500]
 
 The file is the CC0 table of UK adverts, without its exact duplicates. Both spaces are made without the listings' own
-price; the price of a car is foretold as the mean of its ten nearest neighbours, and the figure is the median of the
+price; the price of a car is predicted as the mean of its ten nearest neighbours, and the figure is the median of the
 absolute relative error. Of the spaces as they serve, the share of the squared distances is printed that price makes.
 """
 

@@ -95,7 +95,7 @@ class TrainingRunForm(forms.ModelForm):  # type: ignore[type-arg] # no generic a
         initial=USUAL["term_curves"],
         widget=UnfoldAdminSelectWidget,
         help_text="Beside its weight, a term may have a curve, which follows a taste that no straight line does. It is "
-        "used where it foretells choices better than the weight alone, beyond chance. Usually: where they are better.",
+        "used where it predicts choices better than the weight alone, beyond chance. Usually: where they are better.",
     )
     seed = whole("seed", "Seed", "The same seed on the same log learns the same.", low=0, high=LARGEST_SEED)
 

@@ -126,10 +126,10 @@ def learn_curves(
 
 
 def cross_fitted(data: BoostingData, score_config: ScoreConfig, config: BoostingConfig) -> tuple[Values, Values]:
-    """Log-likelihood of each choice by the weights with curves, and by the weights alone, shape (n,) each.
+    """Log-likelihood of each choice under the weights with curves, and under the weights alone, shape (n,) each.
 
-    Each choice is foretold by what choices of other buyers teach: weights, curves and the number of trees. The weight
-    of the position, which lists leave out, is learned for either by as many steps.
+    Each choice is predicted with weights, curves and a number of trees that are learned from choices of other buyers.
+    The weight of the position, which lists leave out, is learned with the same number of steps for both.
     """
     folds = data.groups(config.n_folds, config.seed)
     with_curves, alone = np.zeros(len(data)), np.zeros(len(data))
@@ -148,7 +148,7 @@ def _boosted(
     is_used: NDArray[np.bool_],
     config: BoostingConfig,
 ) -> _Boosted:
-    """What some of the choices teach; no curves where no tree helps."""
+    """Learn curves from some of the choices; without curves if no tree helps."""
     n_groups = max(2, round(1 / config.left_out))
     is_left_out = data.groups(n_groups, config.seed + 1) == 0
     judged = _Lists.of(data, is_used & is_left_out)
@@ -208,7 +208,7 @@ class _Lists:
         )
 
     def linear(self, weights: Values) -> Values:
-        """What the weights of the terms and the position make of each alternative, shape (n, m)."""
+        """The utility of each alternative by the weights of the terms and the position, shape (n, m)."""
         return self.features @ weights
 
     def fit(self, logits: Values) -> Values:
@@ -362,7 +362,7 @@ class _Pair:
 
 
 def _quantiles(values: Values, n_steps: int) -> Values:
-    """Where the steps of a term begin, shape (n_steps - 1,): quantiles of its known values, then inf."""
+    """Lower bounds of a term's steps, shape (n_steps - 1,): quantiles of its known values, then inf."""
     known, edges = values[~np.isnan(values)], np.full(n_steps - 1, np.inf)
     if len(known):
         found = np.unique(np.quantile(known, np.arange(1, n_steps) / n_steps))

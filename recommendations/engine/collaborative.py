@@ -170,7 +170,7 @@ def fit_collaborative(
 
 @dataclass(frozen=True, eq=False)
 class Feedback:
-    """What some buyers did: arrays of length n_events, as the arguments of ``fit_collaborative``."""
+    """Events of some buyers: arrays of length n_events, like the arguments of ``fit_collaborative``."""
 
     buyer_rows: NDArray[np.int64]
     listing_rows: NDArray[np.int64]

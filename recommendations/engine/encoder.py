@@ -226,7 +226,7 @@ class Encoder:
         return encoded
 
     def _by_field(self, weights: Floats) -> Floats:
-        """What each state adds to a score, in the column of its field, shape (n_states, n_fields)."""
+        """The part of each state in a score, in the column of its field, shape (n_states, n_fields)."""
         by_field = np.zeros((len(self.states), len(self.fields)))
         by_field[np.arange(len(self.states)), self.field_of_state] = self.states @ weights
         return by_field
@@ -309,7 +309,7 @@ class Encoder:
 
     @cached_property
     def _first_states(self) -> NDArray[np.int64]:
-        """Where the states of each field begin, and where the last ends."""
+        """The first state of each field, and the end of the last field."""
         return np.cumsum([0, *(field.n_states for field in self.fields)])
 
     @cached_property

@@ -212,7 +212,7 @@ Field = CategoryField | NumberField | TextField
 
 @dataclass(frozen=True)
 class NumberScale:
-    """Where a number comes from and the scale on which equal steps mean equally much."""
+    """The column of a number, and the scale on which equal steps have equal meaning."""
 
     column: Callable[[ListingTable, int], Floats]
     transform: Callable[[Floats], Floats]

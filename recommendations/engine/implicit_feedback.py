@@ -257,7 +257,7 @@ def _alike(counts: Integers, bytes_each: int) -> Iterator[Rows]:
 
 
 def _cell_of_triangle(n: int) -> Rows:
-    """Of a square -> its place in the flattened upper triangle, shape (n, n)."""
+    """The index of each element of a square in its flattened upper triangle, shape (n, n)."""
     upper = np.triu_indices(n)
     cell = np.empty((n, n), np.intp)
     cell[upper] = cell.T[upper] = np.arange(len(upper[0]))

@@ -1,8 +1,8 @@
-"""Data in partitions, and what is worked out of all of them: in this process, or wherever an executor keeps them.
+"""Data in partitions, and functions of all partitions: in this process, or in the workers of an executor.
 
-What is learned from many buyers is written once, as a function of one partition and a sum over partitions. Run in one
-process or on a cluster, the same functions meet the same partitions, and sums are formed in the same order, so that
-the results agree to rounding however many workers there are.
+A learner over many buyers is written once, as a function of one partition and a sum over partitions. In one process and
+on a cluster, the same functions get the same partitions, and sums are formed in the same order. The results therefore
+agree up to rounding for any number of workers.
 """
 
 from __future__ import annotations
@@ -31,19 +31,21 @@ class Parts(Protocol[T_co]):
     def map(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
         """``function(value, *beside)`` of every partition.
 
-        What stands beside is the same for all of them, but for other ``Parts`` and ``Each``, which give what is theirs.
-        Values are not changed in place: they may be asked for again. Errors are raised here or by what reads the
-        result.
+        The arguments in ``beside`` are the same for all partitions, except ``Parts`` and ``Each``: of these, each
+        partition gets its own value. Functions must not change values in place, because other calls may read them.
+        Errors are raised here or when the result is read.
         """
         ...
 
     def anew(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
-        """As ``map``, but nothing is kept: what reads the result has it made again, each time. For what costs less to
-        make than to keep, such as a choice among the rows of a value."""
+        """Do as ``map``, but keep no result: each reader of the result computes it again.
+
+        This is for results that cost less to compute than to keep, such as a selection of rows.
+        """
         ...
 
     def share(self, value: U) -> U:
-        """A large value, made ready to stand beside in several maps."""
+        """Prepare a large value for use as an argument of several maps."""
         ...
 
     def collect(self) -> Sequence[T_co]:
@@ -51,11 +53,11 @@ class Parts(Protocol[T_co]):
         ...
 
     def total(self, add: Callable[[Any, Any], Any]) -> T_co:
-        """The sum of the values, neighbours first, then neighbouring sums, and so on; at least one partition."""
+        """The sum of the values: of neighbours, then of neighbouring sums, and so on; needs at least one partition."""
         ...
 
     def total_of(self, function: Callable[..., U], add: Callable[[Any, Any], Any], *beside: Any) -> U:
-        """``map(function, *beside).total(add)``, but few of the summands are in memory together."""
+        """``map(function, *beside).total(add)``, with few of the summands in memory at the same time."""
         ...
 
 
@@ -125,7 +127,7 @@ class MadeAnew(Generic[T]):
 
 
 def of_what_is_made(value: Any, make: Callable[..., Any], n_beside: int, function: Callable[..., U], *beside: Any) -> U:
-    """``function`` of what ``make`` makes of a value; the first ``n_beside`` of what stands beside are for ``make``."""
+    """Return ``function`` of the result of ``make``; the first ``n_beside`` further arguments belong to ``make``."""
     return function(make(value, *beside[:n_beside]), *beside[n_beside:])
 
 

@@ -24,7 +24,7 @@ EXPLORATION_DRAWS = 16  # of a preference, of which each place that explores tak
 
 
 class Kind(IntEnum):
-    """What a position of a list is reserved for."""
+    """The purpose for which a position of a list is reserved."""
 
     RANKED = 0
     EXPLORED = 1
@@ -33,7 +33,7 @@ class Kind(IntEnum):
 
 
 class Why(IntEnum):
-    """What decided a ranked position."""
+    """The reason why a listing has its position in a list."""
 
     SCORE = 0
     VARIETY = 1

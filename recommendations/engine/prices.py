@@ -78,7 +78,7 @@ class Boosting:
     words: Mapping[str, tuple[str, ...]]
 
     def correct(self, quantile: str, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What to add to the expected log price of each row of ``CarPrices.features``, shape (n,)."""
+        """The correction of the expected log price of each row of ``CarPrices.features``, shape (n,)."""
         widening = {LOW: -self.widening, MEDIAN: 0.0, HIGH: self.widening}[quantile]
         return self.trees[quantile].predict(features) + widening
 
@@ -185,7 +185,7 @@ class CarPrices:
         )
 
     def features(self, table: ListingTable, words: Mapping[str, tuple[str, ...]]) -> NDArray[np.float64]:
-        """What trees read, shape (n, n_features), nan for unknown."""
+        """The features of the trees, shape (n, n_features), nan for unknown."""
         return self._features(table, self._log_levels(table), words)
 
     def _are_plausible(self, table: ListingTable, ranges: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -347,7 +347,7 @@ def _part(arrays: Mapping[str, Array], name: str) -> dict[str, Array]:
 
 
 def covariates(table: ListingTable) -> NDArray[np.float64]:
-    """What moves a price within a model, shape (n, 5): age and logs of mileage, power and engine, and the gearbox."""
+    """Covariates of the price within a model, shape (n, 5): age, logs of mileage, power and engine, and gearbox."""
     numbers = [NUMBERS[name].read(table, 0) for name in COVARIATES]
     is_automatic = np.where(np.isin(table.gearbox, AUTOMATIC), 1.0, np.where(table.gearbox == MANUAL, 0.0, np.nan))
     return np.column_stack([*numbers, is_automatic])

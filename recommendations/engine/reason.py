@@ -1,4 +1,4 @@
-"""What one sentence for a buyer says, without words; ``serving.wording`` says it in the language of the request."""
+"""The content of a reason, without words; ``serving.wording`` writes it in the language of the request."""
 
 from __future__ import annotations
 

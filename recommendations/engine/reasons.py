@@ -121,7 +121,7 @@ NAMES_NO_FIELD = {SIMILAR_BUYERS, *SAID_OF_TERMS}
 
 
 def _of_the_market(point: str, facts: Facts, is_personal: bool) -> Reason | None:
-    """What is said where a term matters most; None for a field of the car."""
+    """The reason for a list item on which a term has the largest effect; None for a field of the car."""
     if point == SIMILAR_BUYERS:
         return Reason(Kind.LIKE_MINDED if is_personal else Kind.MANY_LOOK)
     term = SAID_OF_TERMS.get(point)

@@ -420,7 +420,7 @@ def _log_positions(positions: ArrayLike | None, is_offered: NDArray[np.bool_]) -
         return np.zeros((*is_offered.shape, 1))
     depth = np.asarray(positions, dtype=np.float64)
     if depth.shape != is_offered.shape:
-        raise ValueError(f"places must have shape {is_offered.shape}, not {depth.shape}")
+        raise ValueError(f"positions must have shape {is_offered.shape}, not {depth.shape}")
     depth = np.log(np.maximum(depth, 1.0))[..., None]
     return _standardised(depth, *_scales(depth[is_offered]))
 

@@ -102,7 +102,7 @@ def _positions(encoder: Encoder, names: Sequence[str]) -> list[int]:
 
 
 def _worth_of_states(encoder: Encoder, table: ListingTable) -> Floats:
-    """What each state adds to the logarithm of the price, shape (n_states,); 0 for the price's own states."""
+    """The effect of each state on the log price, shape (n_states,); 0 for the states of the price itself."""
     worth = np.zeros(len(encoder.states))
     priced = np.flatnonzero((table.price > 0) & np.isfinite(table.price))
     if len(priced) < FEWEST_PRICED:

@@ -50,7 +50,7 @@ N_RESTARTS = 2 * len(FIRMNESS)  # that begin at each moment: of people, and of t
 MOST_MOMENTS = 12  # of older restarts that are remembered
 VISITS_TO_LEARN = np.array([30.0, 300.0])  # what a sum of popularities, each for a part of the demand, is made of
 MOST_VISITS = 100.0  # that a window counts as: visits of one time are alike
-ENOUGH_VISITS = 50.0  # of users like those asked about, with fewer, everybody's are foretold
+ENOUGH_VISITS = 50.0  # of users like those asked about, with fewer, everybody's are predicted
 N_COUNTS = 3  # events, people, people like those asked about
 PARTS = 10  # of the past, in each of which every user counts the same
 
@@ -95,7 +95,7 @@ def adapting_demand(
     half_lives = np.array([np.inf, *sorted(half_lives_days, reverse=True)])
     counts, visits = _Counts(past, half_lives, is_alike), _Visits.of(past, day)
     restarts = _Restarts(past, counts.days_of_same_pair, is_alike)
-    is_target = _foretold(counts, visits, is_alike, unseen_only=unseen_only)
+    is_target = _is_to_predict(counts, visits, is_alike, unseen_only=unseen_only)
     n_visits = max(visits.weights[is_target].sum(), 1.0)
     experts = _Experts.at_first(len(half_lives), float(n_visits))
     for begin, end in pairwise(_edges(float(past.days[0]), day)):
@@ -151,8 +151,8 @@ class _Experts:
         """
         n = visited.sum()
         blended = self.blends @ shares
-        foretold = np.concatenate([shares, blended, restarted])
-        self.log_weights += np.log(foretold) @ visited * min(1.0, MOST_VISITS / n)
+        predicted = np.concatenate([shares, blended, restarted])
+        self.log_weights += np.log(predicted) @ visited * min(1.0, MOST_VISITS / n)
         self.log_weights -= np.logaddexp.reduce(self.log_weights)
         change = -np.expm1(-CHANGES * n / self.n_visits)
         stay, lasting = np.log1p(-change) + self.log_weights, self.n_lasting
@@ -220,7 +220,9 @@ class _Restarts:
         return np.repeat(np.log(2) * (day - self._since), N_RESTARTS)
 
 
-def _foretold(counts: _Counts, visits: _Visits, is_alike: NDArray[np.bool_], *, unseen_only: bool) -> NDArray[np.bool_]:
+def _is_to_predict(
+    counts: _Counts, visits: _Visits, is_alike: NDArray[np.bool_], *, unseen_only: bool
+) -> NDArray[np.bool_]:
     """Mark the events to predict, shape (n_events,): those of users like those to predict, if there are enough."""
     is_target = np.isinf(counts.days_of_same_pair) if unseen_only else np.ones(len(is_alike), bool)
     is_enough = visits.weights[is_target & is_alike].sum() >= ENOUGH_VISITS

@@ -153,7 +153,7 @@ def backtest_log(parameters: LogParameters, report: Report = no_report) -> Outco
 
 
 class NothingToFind(EvaluationRefused):
-    """No buyer did anything in a test that a list could have foretold."""
+    """No buyer did anything in a test that a list could have predicted."""
 
 
 def backtest_at(

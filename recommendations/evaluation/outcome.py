@@ -16,7 +16,7 @@ from recommendations.metrics.figures import Figure
 
 OURS = "forecourt"
 KS = (5, 10, 20)
-ALTERNATIVES = 19  # beside each choice whose probability is foretold
+ALTERNATIVES = 19  # beside each choice whose probability is predicted
 FORMAT = "forecourt-evaluation/1"
 
 Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is being done
@@ -69,10 +69,11 @@ def no_report(fraction: float, step: str) -> None:
 
 
 class PredictedChoices:
-    """Whether probabilities come true: each choice among the chosen thing and some that were drawn at random.
+    """Predicted probabilities of choices, for the calibration error: each choice is among 19 alternatives drawn at
+    random.
 
-    A score in log odds foretells by the softmax over what a buyer chooses from. Over a whole stock every probability
-    is near 0 and nothing could be said of it; among twenty it can.
+    The softmax of scores in log odds gives the probability of each alternative. Over a whole stock every probability
+    would be near 0 and the calibration could not be measured; among twenty it can.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:

@@ -110,7 +110,10 @@ def _apart(heights: Sequence[float]) -> list[float]:
 
 
 def reliability_chart(title: str, predicted: Sequence[float], observed: Sequence[float], n: Sequence[int]) -> str:
-    """What came true against what was foretold; on the diagonal, 30 % means 30 %. Larger dots hold more predictions."""
+    """A chart of observed shares over predicted probabilities, which are equal on the diagonal.
+
+    Larger dots stand for more predictions. The chart is empty without predictions.
+    """
     if not predicted:
         return ""
     size, left, bottom = 320, 60, 40
@@ -120,14 +123,15 @@ def reliability_chart(title: str, predicted: Sequence[float], observed: Sequence
         *x.grid(size + 10),
         *(_text(left - 8, y.at(value) + 4, f"{value:.1f}", "end") for value in (0.0, 0.5, 1.0)),
         f'<path d="M{x.at(0)} {y.at(0)}L{x.at(1)} {y.at(1)}" stroke="{LINE_COLOUR}" stroke-dasharray="4 4"/>',
-        _text(left + size / 2, size + bottom + 8, "foretold", "middle"),
+        _text(left + size / 2, size + bottom + 8, "predicted", "middle"),
         _text(left + 8, 24, "came true", "start"),
     ]
     for was, did, count in zip(predicted, observed, n, strict=True):
         radius = 3 + 7 * (log10(1 + count) / log10(1 + largest))
         parts.append(
             f'<circle cx="{x.at(was):.1f}" cy="{y.at(did):.1f}" r="{radius:.1f}" fill="{OURS_COLOUR}" '
-            f'fill-opacity=".75"><title>{was:.3f} foretold, {did:.3f} came true, {count:,} predictions</title></circle>'
+            f'fill-opacity=".75"><title>{was:.3f} predicted, {did:.3f} came true, {count:,} predictions</title>'
+            "</circle>"
         )
     return _svg(title, left + size + 20, size + bottom + 16, parts)
 

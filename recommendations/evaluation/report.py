@@ -197,8 +197,8 @@ def plots(document: Mapping[str, Any]) -> Iterator[tuple[str, SafeString]]:
     yield caption, mark_safe(bar_chart(caption, reading.bars(COVERAGE, k)))  # noqa: S308
     if calibration := document["summary"].get("calibration"):
         caption = (
-            f"Foretold and observed choices among {calibration['alternatives']}: {calibration['n_choices']:,} choices, "
-            f"calibration error {calibration['error']:.3f}"
+            f"Predicted and observed choices among {calibration['alternatives']}: {calibration['n_choices']:,} "
+            f"choices, calibration error {calibration['error']:.3f}"
         )
         chart = reliability_chart(caption, calibration["predicted"], calibration["observed"], calibration["n"])
         yield caption, mark_safe(chart)  # noqa: S308

@@ -143,8 +143,8 @@ def learn_drift(known: Residuals, asked: RatingTable, missed: Reals) -> Drift | 
     found = known.around(asked.person_rows[rows], asked.item_rows[rows], moments[rows])
     means, deviations = found.mean(axis=0), np.maximum(found.std(axis=0), 1e-6)
     features, targets = (found - means) / deviations, missed[rows]
-    foretold = cross_val_predict(RidgeCV(STRENGTHS), features, targets, cv=KFold(FOLDS, shuffle=True, random_state=0))
-    gains = targets**2 - (targets - foretold) ** 2
+    predicted = cross_val_predict(RidgeCV(STRENGTHS), features, targets, cv=KFold(FOLDS, shuffle=True, random_state=0))
+    gains = targets**2 - (targets - predicted) ** 2
     if gains.mean() <= gains.std() / np.sqrt(len(gains)):
         return None
     ridge = RidgeCV(STRENGTHS).fit(features, targets)

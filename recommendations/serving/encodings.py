@@ -64,7 +64,7 @@ _kept: LRUCache[int, Kept] = LRUCache(KEPT_AT_MOST)
 
 
 def encodings_of(listings: Sequence[Listing], ranker: Ranker) -> Encodings:
-    """Of at least one listing; those that are not known are worked out together."""
+    """The encodings of at least one listing; those that are not kept are computed together."""
     rates = dict(exchange_rates())
     with _lock:
         known = [_kept.get(listing.pk) for listing in listings]

@@ -1,4 +1,4 @@
-"""What a buyer did and said, field by field: all that a reason may claim about them."""
+"""The events and answers of a buyer by field; a reason may claim only these about the buyer."""
 
 from __future__ import annotations
 

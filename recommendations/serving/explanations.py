@@ -83,7 +83,7 @@ def features_of(encoded: Encoded, tastes: NDArray[np.intp], scorer: Scorer) -> l
 
 
 def utility_curve_of(listing_features: ListingFeatures, scorer: Scorer) -> list[Breakdown]:
-    """What the curve of utility adds to each score; nothing where the score has no curves."""
+    """The part of the curve of utility in each score; 0 if the score has no curves."""
     if scorer.score.curves is None:
         return [{} for _ in range(len(listing_features))]
     utilities, _ = scorer.buyer_features.utilities(listing_features.vectors)
@@ -108,7 +108,7 @@ def listing_features_of(listings: Sequence[Listing], encodings: Encodings) -> Li
 
 
 def facts_of(listing: Listing, scorer: Scorer | None = None, evidence: BuyerEvidence = NO_EVIDENCE) -> Facts:
-    """What the card of a listing shows, and what a reason may mention."""
+    """The fields on the card of a listing, which a reason may mention."""
     return {
         "make": listing.make.name if listing.make else "",
         "model": listing.car_model.name if listing.car_model else "",

@@ -33,7 +33,7 @@ Chosen = Sequence[tuple[Candidate, Listing]]
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """What the items of a list depend on, besides the buyer and the rules."""
+    """The inputs of a list's items, except the buyer and the rules."""
 
     market_statistics: MarketStatistics
     live: Ranker | None

@@ -1,4 +1,4 @@
-"""What a web process has to have in memory before it answers."""
+"""The data that a web process loads into memory before it answers requests."""
 
 from __future__ import annotations
 

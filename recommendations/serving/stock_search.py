@@ -1,4 +1,4 @@
-"""What a search finds, by the listing index: which cars match, in which order, and how many have each value.
+"""Searches in the listing index: the matching cars, their order, and the number of cars with each value.
 
 The answers are those of the database, which the index follows a moment behind: of each listing that the index may not
 know as it is now, the database is asked. Where there is no index, where it is a sample, or where more listings have

@@ -138,7 +138,7 @@ def _sentence(reason: Reason, _language: str | None) -> str:
 
 
 def statement(reason: Reason) -> str:
-    """What a reason says, without its asides."""
+    """The main sentence of a reason, without its additions."""
     if reason.says:
         return _(reason.says)
     if reason.budget is not None:

@@ -44,7 +44,7 @@ START_SECONDS = 300  # of workers beside this process, until the first is there
 
 
 class Executor(Protocol):
-    """Where partitions are kept."""
+    """The place that keeps the partitions of a training."""
 
     def parts(self, values: Sequence[T]) -> Parts[T]:
         """A value for each partition, at least one; they are kept where they are worked on."""
@@ -180,12 +180,12 @@ def is_future(value: Any) -> bool:
 
 
 def kept_of(beside: Sequence[Any]) -> list[Any]:
-    """What stands beside, with the futures of those partitions that the workers have."""
+    """The arguments of a map, with ``Each`` of the workers' futures in place of ``ClusterParts``."""
     return [Each(each.kept) if isinstance(each, ClusterParts) else each for each in beside]
 
 
 def needs_of(beside: Any) -> frozenset[Any]:
-    """The shared values that what stands beside is, or was made with."""
+    """The shared values that an argument is or was computed from."""
     if isinstance(beside, ClusterParts):
         return beside.needs
     return frozenset([beside] if isinstance(beside, SharedFile) or is_future(beside) else [])
@@ -196,7 +196,7 @@ def itself(value: T) -> T:
 
 
 def name_of_results(of: str) -> str:
-    """A name that no others have: to a scheduler, results of one name are the same, whichever process asks for them."""
+    """A unique name: the scheduler takes results with equal names for the same result, from any process."""
     return f"{of}-{uuid.uuid4().hex}"
 
 

@@ -1,4 +1,4 @@
-"""What runs in a worker of a cluster around each function; imported there before Django is set up."""
+"""The wrapper of each function in a worker of a cluster; imported there before Django is set up."""
 
 from __future__ import annotations
 

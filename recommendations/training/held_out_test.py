@@ -105,7 +105,7 @@ def learn_unstored(
     now: datetime,
     report: Report = lambda fraction, step: None,
 ) -> ListingSnapshot:
-    """What a first training learns from a log, without test, gate and storing; for simulations."""
+    """Learn from a log as a first training does, without test, gate and storing; for simulations."""
     if len(material.events) < FEWEST_EVENTS_TO_TEST_ON:
         return learn(material, parameters, now)
     is_tested = testers_among(material.events, parameters)

@@ -1,9 +1,9 @@
-"""Whether the curves of terms are served beside the weights: only where they foretell choices better, beyond chance.
+"""The decision whether the curves of terms are served: only if they predict choices significantly better.
 
-Curves are boosted on most of the buyers and asked to foretell the choices of the others, fold by fold, against weights
-that were learned from the same buyers. They are kept where the mean gain of a buyer is above 0 with 97.5% confidence.
-A training then holds the lists that they make against the lists of the weights alone, by the gate's own margin
-(``curves_gate``). Where either cannot tell, the weights stay alone.
+Curves are boosted on most of the buyers and predict the choices of the others, fold by fold; weights learned from the
+same buyers do the same. The curves are kept if the mean gain of a buyer is above 0 with 97.5% confidence. A training
+then compares lists with curves to lists with the weights alone, by the margin of the gate (``curves_gate``). If either
+comparison is undecided, the curves are not served.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from recommendations.engine.scoring import LinearScore, ScoreConfig
 from recommendations.metrics import ranking as metrics
 from recommendations.training.gate import FEWEST_BUYERS
 
-FEWEST_CHOICES = 1_000  # with fewer, what is foretold better may be no more than the a-priori weights hold back
+FEWEST_CHOICES = 1_000  # with fewer, what is predicted better may be no more than the a-priori weights hold back
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ NOTHING_LEARNED = CurvesVerdict(False, f"No choices to learn from; it takes {FEW
 def with_curves(
     score: LinearScore, data: BoostingData, score_config: ScoreConfig, config: BoostingConfig
 ) -> tuple[LinearScore, CurvesVerdict]:
-    """A score with curves where they foretell choices of other buyers better, and the verdict.
+    """Return the score with curves if they predict choices of other buyers better, and the verdict.
 
     Args:
         score: Weights, learned from the choices by ``score_config``.
@@ -72,7 +72,7 @@ def with_curves(
     found = metrics.compare(of_curves, of_weights, np.random.default_rng(config.seed))
     is_better = found.is_better
     reason = (
-        f"{'Better' if is_better else 'Not shown to be better'} than weights alone at foretelling choices: "
+        f"{'Better' if is_better else 'Not shown to be better'} than weights alone at predicting choices: "
         f"{found.difference:+.4f} in log-likelihood a choice ({found.low:+.4f} to {found.high:+.4f}) over "
         f"{n_buyers:,} buyers with {n_choices:,} choices."
     )

@@ -56,12 +56,12 @@ def learned(data: BoostingData, config: BoostingConfig = FEW_TREES) -> LinearSco
 
 
 @pytest.mark.parametrize("taste", [with_a_threshold, turning_with_experience])
-def test_a_taste_that_is_not_linear_is_foretold_better_with_curves(taste):
+def test_a_taste_that_is_not_linear_is_predicted_better_with_curves(taste):
     assert gain(choices(taste)).low > 0
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_linear_taste_is_not_foretold_better_with_curves(seed):
+def test_a_linear_taste_is_not_predicted_better_with_curves(seed):
     assert gain(choices(linear, seed=seed)).low <= 0
 
 
@@ -84,7 +84,7 @@ def test_a_threshold_shows_in_the_curve_of_its_term_alone():
 def test_a_term_that_is_level_where_it_is_known_takes_no_trees_from_others():
     data = choices(lambda terms, n_cars: 3.0 * (np.abs(terms[UTILITY]) < 0.5) - 0.8 * terms[UTILITY])
     is_known = np.random.default_rng(1).random(data.available.shape) < 0.5
-    is_known[np.arange(len(data)), data.chosen] = True  # so that it foretells choices
+    is_known[np.arange(len(data)), data.chosen] = True  # so that it predicts choices
     level = np.where(is_known, 0.3, np.nan)
     score = learned(replace(data, terms={**data.terms, DEAL: level}))
     assert not score.curves.values[TERMS.index(DEAL)].any()

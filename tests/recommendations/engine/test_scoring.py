@@ -304,11 +304,11 @@ def test_a_term_gets_no_credit_for_standing_at_the_top():
     assert fair.weights[at] < 0.1
     unknown_places = learn_score(terms, first, positions=np.full((n, 3), np.nan))
     np.testing.assert_allclose(unknown_places.weights, naive.weights)
-    with pytest.raises(ValueError, match="places"):
+    with pytest.raises(ValueError, match="positions"):
         learn_score(terms, first, positions=[[1, 2, 3]])
 
 
-def test_terms_that_foretell_nothing_are_found_and_those_that_do_stay():
+def test_terms_that_predict_nothing_are_found_and_those_that_do_stay():
     rng = np.random.default_rng(8)
     terms = {name: rng.normal(size=(900, 12)) for name in ("utility", "demand", "freshness", "deal")}
     chosen = (1.0 * terms["utility"] + 0.7 * terms["demand"] + rng.gumbel(size=(900, 12))).argmax(axis=1)

@@ -104,7 +104,7 @@ def test_parameters_that_make_no_sense_are_refused(options):
 
 
 def test_a_probability_that_comes_true_is_calibrated():
-    """Choices drawn by the very odds that are foretold."""
+    """Choices drawn by the very odds that are predicted."""
     rng = np.random.default_rng(0)
     choices = PredictedChoices(np.random.default_rng(1))
     for _ in range(3000):
@@ -116,7 +116,7 @@ def test_a_probability_that_comes_true_is_calibrated():
     assert summary["error"] < 0.01
 
 
-def test_no_choice_foretells_nothing():
+def test_no_choice_predicts_nothing():
     choices = PredictedChoices(np.random.default_rng(0))
     choices.add(np.zeros(3), [1], np.array([1]))  # there was nothing else to choose
     assert choices.summary() == {}

@@ -38,7 +38,7 @@ def test_shares_of_the_demand_sum_to_one():
     assert_allclose(np.exp(demand_of(changing(99.0)).log_shares).sum(), 1.0)
 
 
-def test_what_is_wanted_for_long_is_foretold_by_long_half_lives():
+def test_what_is_wanted_for_long_is_predicted_by_long_half_lives():
     demand = demand_of(changing(99.0))
     assert demand.log_shares.argmax() == 0
     assert demand.half_life_days > 15

@@ -41,7 +41,7 @@ def test_ours_stands_beside_every_baseline_and_knows_who_wants_what(market, para
     assert figure(outcome, OURS, "archetype recall").value == 1.0
 
 
-def test_several_moments_are_one_test_in_which_each_window_is_foretold_from_before_it(market, parameters):
+def test_several_moments_are_one_test_in_which_each_window_is_predicted_from_before_it(market, parameters):
     whole = backtest_log(LogParameters(**parameters, with_baselines=False))
     rolling = backtest_log(LogParameters(**parameters, with_baselines=False, moments=2))
     moments = rolling.summary["moments"]

@@ -74,7 +74,7 @@ def test_the_mood_of_a_sitting_and_the_standing_of_an_item_are_found(mood, item_
     assert rmse(shifts, added[is_asked]) < 0.7 * rmse(np.zeros(len(asked)), added[is_asked])
 
 
-def test_what_foretells_nothing_is_left_out():
+def test_what_predicts_nothing_is_left_out():
     learned = []
     for seed in range(10):
         table, _ = rated(seed, 0.0)
