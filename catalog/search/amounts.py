@@ -133,7 +133,7 @@ _ON_THE_CLOCK = re.compile(r"\s*(?:on the clock|gelaufen|mileage|driven)(?![^\W_
 
 @dataclass(frozen=True)
 class Bound:
-    """What an amount says: ``field`` is a parameter of the search, in whose unit the value is."""
+    """A condition on a number: ``field`` is a parameter of the search, and the value is in its unit."""
 
     field: str
     value: float | str
@@ -323,7 +323,7 @@ KIND_OF_UNIT = {
 
 
 def _kind(amount: _Amount, unit: str, label: str, side: str, this_year: int) -> str:
-    """What is measured; '' when that cannot be said."""
+    """The kind of an amount; '' if it is not clear."""
     if unit == "age":
         return "age" if side in (MAX, MORE, LESS) or label == "year" else ""
     if unit:

@@ -1,4 +1,4 @@
-"""What the words of a typed search can mean: the words that imports read, and the names of the stock; no database.
+"""The meanings of words in a typed search: the words of imports and the names of the stock; no database.
 
 Makes and models are compared without spaces and hyphens (``mx 5``, ``MX-5``, ``mx5``), and a German name of a series is
 the same as an English one (``3er``, ``C-Klasse``). Names that the stock has come before those of the table of makes.
@@ -94,7 +94,7 @@ _SOLE_VARIANT = re.compile(
 
 @dataclass(frozen=True)
 class Meaning:
-    """What words mean: values of one parameter of the search, any of which will do."""
+    """A meaning of words: values of one parameter of the search, any of which matches."""
 
     field: str
     values: tuple[str, ...]
@@ -102,7 +102,7 @@ class Meaning:
 
 
 def squeezed(text: str) -> str:
-    """What names of makes and models are compared by: ``C-Klasse`` -> ``cclass``, ``3er`` -> ``3series``."""
+    """Normalise the name of a make or model for comparison: ``C-Klasse`` -> ``cclass``, ``3er`` -> ``3series``."""
     parts = bare(text.replace("+", " plus ")).split()
     if parts and (series := _SERIES.match("".join(parts))):
         return f"{series[1]}series"
@@ -291,7 +291,7 @@ class Lexicon:
     # --- words of closed sets ----------------------------------------------------------------------------------------
 
     def meaning(self, phrase: str) -> Meaning | None:
-        """What a phrase says of one field other than make and model; None where it says nothing."""
+        """The meaning of a phrase for one field other than make and model; None if it has none."""
         for form in forms_of(phrase):
             if bodies := _USES.get(form):
                 return Meaning("body", bodies, is_use=True)

@@ -21,7 +21,7 @@ RANGE_PARAMETERS = {"year": "year", "price": "price", **{number.name: number.col
 
 
 def filters_of(reading: SearchReading, lexicon: Lexicon, *, with_text: bool = True) -> ListingFilters:
-    """What a reading asks of a listing. Of two bounds of the same kind the narrower one holds."""
+    """The conditions of a reading. Of two bounds of the same kind the narrower one applies."""
     asked: dict[str, Any] = {
         name: tuple(reading.values(parameter))
         for parameter, name in SET_PARAMETERS.items()

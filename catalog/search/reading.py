@@ -70,7 +70,7 @@ class Understood:
 
 @dataclass(frozen=True)
 class SearchReading:
-    """What is understood, in the order of the text, and the words that are looked for as they stand ('' for none)."""
+    """The parts that are understood, in the order of the text, and the words to search for as text ('' for none)."""
 
     understood: tuple[Understood, ...]
     rest: str
@@ -227,7 +227,7 @@ class _Reader:
         return len(phrase) > 3 and phrase not in TOWNS_AND_WORDS and not is_other
 
     def _distance_to(self, start: int) -> tuple[int, float] | None:
-        """Where ``within 30 miles of`` before a town begins, and its kilometres."""
+        """The start of ``within 30 miles of`` before a town, and its kilometres."""
         for begins, ends, km in distances_in(self.plain[:start]):
             if km <= FARTHEST_KM and _DISTANCE_TO.fullmatch(self.plain, ends, start):
                 within = _WITHIN.search(self.plain, 0, begins)
@@ -328,7 +328,7 @@ class _Reader:
     # --- negations ---------------------------------------------------------------------------------------------------
 
     def _negation_before(self, start: int, field: str) -> int | None:
-        """Where the ``not`` begins that a phrase stands behind; ``no diesel or hybrid`` is one for both."""
+        """The start of the ``not`` before a phrase; in ``no diesel or hybrid`` it applies to both."""
         if field not in CLOSED + NAMES:
             return None
         if negation := _NEGATED.search(self.plain, 0, start):

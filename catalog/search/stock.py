@@ -88,7 +88,7 @@ def lexicon_of_stock() -> Lexicon:
 
 
 def _towns() -> dict[str, Town]:
-    """Where listings stand, by the mean of their positions."""
+    """The towns of the stock by name, each at the mean coordinates of its listings."""
     places = Listing.objects.available().exclude(place="").filter(latitude__isnull=False)
     means = places.order_by().values("place").annotate(latitude=Avg("latitude"), longitude=Avg("longitude"))
     rows = means.values_list("place", "latitude", "longitude")
@@ -111,7 +111,7 @@ def _text_words() -> set[str]:
 
 
 def read_query(text: str, undone: tuple[str, ...] = ()) -> tuple[SearchReading, ListingFilters]:
-    """What a typed search means for the stock as it is, and the filters it sets, its other words included."""
+    """The reading of a typed search for the current stock, and its filters, including its other words."""
     lexicon = current_lexicon()
     reading = read_search(
         text, lexicon, this_year=timezone.now().year, in_miles=distance_unit() == MILES, undone=undone

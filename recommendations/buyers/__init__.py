@@ -1,1 +1,1 @@
-"""What is known about a buyer: choices out of their events, preferences, context, exclusions, privacy."""
+"""Buyers: choices from their events, preferences, context, exclusions, privacy."""

@@ -28,7 +28,7 @@ HISTORY_DECAY = 0.9  # each earlier car counts so much less
 
 
 class BuyerReading(Protocol):
-    """What sources and reasons need of a buyer beside the context; ``state.BuyerState`` has it."""
+    """The data of a buyer that sources and reasons read besides the context; ``state.BuyerState`` provides it."""
 
     @property
     def searches(self) -> Sequence[object]:
@@ -154,7 +154,7 @@ def buyer_context_in(
 
 
 def asked_by(buyer: Buyer, moment: datetime | None, read: BuyerReading | None) -> Asked:
-    """What a buyer asked for and did, from what was read already, or else from the database."""
+    """Build a buyer's context from data that is already read, or from the database."""
     if read is None:
         return read_asked(buyer, moment)
     return Asked(tuple(read.newest), next(iter(read.searches), None), read.saved_at, timezone.now())

@@ -197,7 +197,7 @@ def posteriors_of(
 
 
 def start_of(previous: Preference | None, version_id: int, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the search for the mode starts: the previous mean, if it is of this version."""
+    """The start of the search for the mode: the previous mean, if it belongs to this version."""
     if previous is None or previous.version_id != version_id:
         return otherwise
     return np.asarray(previous.mean, np.float64)

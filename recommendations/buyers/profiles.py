@@ -37,7 +37,7 @@ NAMED_AT_MOST = 3
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wanted of one field, and what is not; ``strength`` is the largest utility at stake."""
+    """The preferred and the disliked values of one field; ``strength`` is the largest difference in utility."""
 
     field: str
     strength: float
@@ -80,7 +80,7 @@ def categorical_wish(encoder: Encoder, weights: NDArray[np.float64], field: str)
 
 
 def numeric_wish(encoder: Encoder, weights: NDArray[np.float64], field: str) -> Wish | None:
-    """Where a buyer's utility is best, and how far around it is nearly as good; None where any value will do."""
+    """The values of a field with nearly the highest utility, as a wish; None if that is every value."""
     _, grid = GRIDS[field]
     utility = encoder.curve(weights, field, grid)
     fine = np.flatnonzero(utility >= utility.max() - NEARLY_BEST)

@@ -1,4 +1,4 @@
-"""What lists leave out because a client asked for it: own sellers, blocked sellers, hidden cars; all reversible.
+"""Exclusions that a client asked for: own sellers, blocked sellers, hidden cars; all can be undone.
 
 ``exclusions`` reads it for each list.
 """

@@ -130,7 +130,7 @@ class Cosines:
         return cls(units, csr_array(units.T))
 
     def scores(self, histories: csr_array) -> NDArray[np.float64]:
-        """Of every thing for each history (n_histories, n_things), same shape; 0 throughout for an empty one."""
+        """Score every thing for each history (n_histories, n_things), same shape; an empty history gets 0."""
         alike = np.asarray((histories @ self.things).todense(), np.float64)  # of each history with each buyer
         scores: NDArray[np.float64] = np.ascontiguousarray((self.things @ alike.T).T)
         rows, own = histories.nonzero()
@@ -155,7 +155,7 @@ class OfActive:
     n_things: int
 
     def spread(self, at: slice = slice(None)) -> NDArray[np.float64]:
-        """Of every thing for some of the histories, shape (n, n_things)."""
+        """Score every thing for some of the histories, shape (n, n_things)."""
         scores = self.scores[at]
         spread = np.zeros((len(scores), self.n_things))
         spread[:, self.active] = scores
@@ -190,7 +190,7 @@ class Ease:
         return cls(ease_weights(interest[:, active], regularisation, dtype), active, interest.shape[1])
 
     def scores(self, histories: csr_array) -> NDArray[np.float64]:
-        """Of every thing for each history (n_histories, n_things), same shape; 0 throughout for an empty one."""
+        """Score every thing for each history (n_histories, n_things), same shape; an empty history gets 0."""
         return self.of_active(histories).spread()
 
     def of_active(self, histories: csr_array) -> OfActive:
@@ -221,7 +221,7 @@ class Als:
         return cls(*als_factors(feedback, n_factors, n_iterations, confidence, regularisation, seed))
 
     def scores(self, buyer_rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Of every thing for some of the buyers, shape (n_rows, n_things); 0 throughout for one without feedback."""
+        """Score every thing for some of the buyers, shape (n_rows, n_things); a buyer without feedback gets 0."""
         return np.asarray(self.buyers[buyer_rows] @ self.things.T, np.float64)
 
 

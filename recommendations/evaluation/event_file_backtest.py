@@ -100,7 +100,7 @@ class FileParameters:
             raise FileRefused("there must be at least one moment")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON, with the first day as a date."""
+        """The parameters as JSON values, with the first day as a date."""
         test_from = None if self.test_from is None else format_day(self.test_from)
         return {**asdict(self), "test_from": test_from, "ks": list(self.ks)}
 
@@ -254,7 +254,7 @@ def baselines(learning_data: LearningData) -> dict[str, Scores]:
 
 
 def question_of(asked: ItemQuestion, learning_data: LearningData) -> Question:
-    """What the figures need to know, with cold users and items as slices."""
+    """The inputs of the figures, with cold users and items as slices."""
     content = learning_data.catalogue.content
     features = content if content is not None and content.shape[1] else learning_data.factors.things
     n_events_of_users = learning_data.n_events_of_users[asked.user_rows]
@@ -302,7 +302,7 @@ def _weights_in(score: LinearScore) -> dict[str, float]:
 
 
 def notes_on(file: EventFile, parameters: FileParameters, parts: Sequence[AskedWindow]) -> list[str]:
-    """What a reader must know to compare figures."""
+    """The notes that a reader needs to compare figures."""
     notes = [f"{n:,} rows {reason} were left out." for reason, n in file.left_out.items()]
     n_rows, n_counted = sum(one.n_rows for one in parts), sum(one.n_counted for one in parts)
     n_unreached = sum(one.n_unreached for one in parts)

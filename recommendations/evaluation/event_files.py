@@ -65,7 +65,7 @@ class Condition:
         return condition
 
     def test(self) -> Callable[[str], bool]:
-        """What decides whether a cell is kept."""
+        """The condition under which a cell is kept."""
         if self.operator in PATTERNS:
             pattern, wanted = re.compile(self.value), PATTERNS[self.operator]
             return lambda cell: bool(pattern.search(cell)) is wanted
@@ -153,7 +153,7 @@ def read_event_file(path: Path, columns: Columns) -> EventFile:
 
 
 class _EventReader:
-    """Where the cells of an event stand in a row, and how they are read."""
+    """The columns of an event's cells in a row, and their formats."""
 
     def __init__(self, header: list[str], columns: Columns, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""What became of the buyers of an experiment, out of the log: sums by variant, day of entry and segment.
+"""Outcomes of the buyers of an experiment from the log: sums by variant, day of entry and segment.
 
 A buyer enters with their first list of the placement while the experiment runs, in the variant that this list was made
 by, and stays there. What counts is what they do within a fixed time of it. One statement reads all of that; what it
@@ -256,7 +256,7 @@ class Reading:
 
     @classmethod
     def of(cls, experiment: Experiment) -> Reading | None:
-        """What was measured last; None before."""
+        """The last measurement; None before the first."""
         if experiment.measured_at is None or not experiment.measured:
             return None
         cells = tuple(Cell.from_json(content) for content in experiment.measured["cells"])
@@ -307,7 +307,7 @@ class Reading:
 
 
 def read_experiment(experiment: Experiment, now: datetime) -> Reading:
-    """What became of the buyers of an experiment so far; before its start, of those of its placement."""
+    """Outcomes of an experiment's buyers so far; before its start, of the buyers of its placement."""
     is_before = experiment.started_at is None
     days = experiment.outcome_days
     since = experiment.started_at or now - timedelta(days=BASELINE_DAYS + days)

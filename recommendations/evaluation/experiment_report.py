@@ -1,4 +1,4 @@
-"""What an experiment says: figures of its variants, whether one is better, for whom, and how long it still takes."""
+"""The report of an experiment: figures of its variants, comparisons, segments, and its remaining time."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class Report:
 
 
 def report_on(experiment: Experiment, reading: Reading) -> Report:
-    """What a reading says of an experiment that was started."""
+    """The report on one reading of an experiment that was started."""
     metric = experiment.metric
     other = next(name for name in Experiment.Metric.values if name != metric)
     differences = differences_of(experiment, reading, metric)
@@ -239,7 +239,7 @@ def figures_of(experiment: Experiment, reading: Reading) -> list[ArmFigures]:
 
 
 def alpha_of(experiment: Experiment) -> float:
-    """What each comparison with the control may err; together they stay within ``ALPHA`` (Bonferroni)."""
+    """The error rate allowed for each comparison with the control; their sum is ``ALPHA`` (Bonferroni)."""
     return ALPHA / max(len(experiment.other_arms), 1)
 
 
@@ -390,7 +390,7 @@ def entries_a_day(reading: Reading) -> float:
 def verdict_on(
     experiment: Experiment, reading: Reading, differences: Sequence[Difference], ratio: float, plan: Plan
 ) -> tuple[str, str]:
-    """What to believe, and its colour."""
+    """The verdict in words, and its colour."""
     what = f"{experiment.metric} {'on the cars it chose' if experiment.is_interleaved else 'per buyer'}"
     if ratio < RATIO_ALPHA:
         return (

@@ -135,7 +135,7 @@ class ItemQuestion:
         return ItemQuestion(self.user_rows[at], self.relevant[at], self.forbidden[at], self.candidates)
 
     def allowed(self, at: slice = slice(None)) -> NDArray[np.bool_]:
-        """What may be listed for each of some of the users, shape (n, n_items)."""
+        """The items that may be listed for each of some of the users, shape (n, n_items)."""
         is_allowed: NDArray[np.bool_] = (self.forbidden[at].toarray() == 0) & self.candidates
         return is_allowed
 

@@ -108,7 +108,7 @@ def demand_name(half_life_days: float) -> str:
 
 
 class LearningData:
-    """What is known just before a day, and the models of it; each is fitted when first asked for."""
+    """The events before a day, and the models fitted to them; each is fitted when first read."""
 
     def __init__(self, events: ItemEvents, catalogue: ItemCatalogue, day: float, config: ItemRankerConfig) -> None:
         """``events`` may include later ones; they are not looked at."""
@@ -199,7 +199,7 @@ class LearningData:
         return pairs
 
     def histories(self, half_life_days: float) -> csr_array:
-        """What each user had, fading; shape (n_users, n_items)."""
+        """The decayed weight of each user's items; shape (n_users, n_items)."""
 
         def made() -> csr_array:
             strengths = self.events.decayed(self.day, half_life_days)

@@ -33,7 +33,7 @@ def segments_of(n_events: NDArray[np.intp]) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """What was known at a moment, and what some users went for in the time after it."""
+    """The events before a time, and the items that some users chose after it."""
 
     learning_data: LearningData
     asked: ItemQuestion

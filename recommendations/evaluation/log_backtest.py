@@ -187,7 +187,7 @@ def backtest_at(
 
 
 def name_of(version_id: int) -> str:
-    """What a stored version that is asked beside ours is called among the rankers."""
+    """The name of a stored version that is compared to the new ranker."""
     return f"v{version_id}"
 
 
@@ -324,7 +324,7 @@ def description_of(name: str, others: Mapping[str, RankerVersion]) -> str:
 
 
 def question_of(snapshot: ListingSnapshot, earlier_data: EventRows, case: HeldOut) -> Question:
-    """What the figures need to know of candidates and buyers, with the slices."""
+    """The data of candidates and buyers for the figures, with the slices."""
     history = History.of(snapshot, earlier_data, case)
     n_events = np.bincount(history.rows, minlength=len(snapshot))[case.candidate_rows]
     n_of_buyers = np.array([len(history.liked_by(buyer)) for buyer in range(len(case))])
@@ -379,7 +379,7 @@ def usual_notes(case: HeldOut, parameters: LogParameters) -> list[str]:
 
 
 def weights_in(snapshot: ListingSnapshot) -> dict[str, dict[str, float]]:
-    """What each term weighs, for buyers of whom something was known and for cold buyers."""
+    """The weight of each term, for buyers with history and for cold buyers."""
     scores = {"known buyers": snapshot.ranker.score, "cold buyers": snapshot.ranker.cold_score}
     return {
         buyers: {name: round(float(weight), 3) for name, weight in zip(score.names, score.weights, strict=True)}

@@ -1,4 +1,4 @@
-"""What a backtest found, whichever kind it was: figures, and what is needed to read them."""
+"""The outcome of a backtest of any kind: figures, and the data needed to read them."""
 
 from __future__ import annotations
 

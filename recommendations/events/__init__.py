@@ -1,1 +1,1 @@
-"""What buyers did and what they were shown: the event log and the served lists, written and read."""
+"""Events of buyers and the lists they were served: writing and reading both."""

@@ -22,7 +22,7 @@ from recommendations.models.impressions import is_seen
 
 
 class EventLog(Protocol):
-    """Where events are kept, asked for what is not in their columns: the database, or a simulation's memory."""
+    """The store of events, for data that is not in their columns: the database, or a simulation's memory."""
 
     def kinds(self) -> Mapping[str, EventKind]:
         """Every kind of event, by slug."""

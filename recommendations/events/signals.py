@@ -1,4 +1,4 @@
-"""What other packages may listen to. Declared apart, so that who sends and who listens need not know each other."""
+"""Signals for other packages, in a module of their own, so that senders and receivers need not import each other."""
 
 from django.dispatch import Signal
 

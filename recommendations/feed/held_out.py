@@ -123,7 +123,7 @@ def _grouped(users: Rows, n_users: int) -> Callable[[int], Rows]:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutResults:
-    """What a fit does on the test.
+    """The results of a fit on the test.
 
     Attributes:
         lists: Rows of items, shape (n_users, K), -1 where there are fewer items.

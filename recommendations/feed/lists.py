@@ -1,4 +1,4 @@
-"""What the API calls: add items, record likes and dislikes, make a user's next list."""
+"""The functions that the API calls: add items, record likes and dislikes, make a user's next list."""
 
 from __future__ import annotations
 

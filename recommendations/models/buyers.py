@@ -1,4 +1,4 @@
-"""What a buyer states: searches to hear about, sellers whose cars are left out, cars to see again."""
+"""Statements of a buyer: saved searches, sellers whose cars are left out, cars to show again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of events that are removed: how much each model of car was wanted, day by day."""
+"""Demand for each model of car by day, kept after the events are removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened: the kinds of events, and the log of them, from which everything learned can be made again."""
+"""The kinds of events, and the event log, from which everything learned can be computed again."""
 
 from __future__ import annotations
 

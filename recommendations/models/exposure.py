@@ -1,4 +1,4 @@
-"""What lists did for sellers, a row for each day: so that any range of dates is a sum of few rows, and stays known."""
+"""Exposure of sellers in lists, one row a day: any range of dates is a sum of few rows, and stays known."""
 
 from __future__ import annotations
 

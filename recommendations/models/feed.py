@@ -8,7 +8,7 @@ from console.formats import stamp
 
 
 class FeedFit(models.Model):
-    """What the feed learned of its items, in one row: a new fit takes the place of the old, and has another number."""
+    """The current fit of the feed, in one row: a new fit replaces the old one and has another number."""
 
     ONLY = 1
 

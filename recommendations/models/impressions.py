@@ -1,4 +1,4 @@
-"""What buyers saw of the lists that they were served, and the SQL that counts it."""
+"""Impressions: listings that a buyer saw in a list, and the SQL that counts them."""
 
 # ruff: noqa: S608 -- put together from names of columns
 

@@ -1,4 +1,4 @@
-"""Where lists are shown, and the record of each: which cars, in which order, and why."""
+"""Placements of lists, and the record of each served list: its cars, their order, and the reasons."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Placement(models.Model):
 
 
 class ServedList(models.Model):
-    """What was shown to whom: the choice set of the events that follow, and the ground of every evaluation."""
+    """A list that was served to a buyer: the choice set of later events, and the basis of every evaluation."""
 
     class Kind(models.TextChoices):
         RECOMMENDED = "", "Recommended"

@@ -40,7 +40,7 @@ class InteractionQuerySet(models.QuerySet["Interaction"]):
 
 class ServedListQuerySet(models.QuerySet["ServedList"]):
     def lately(self) -> ServedListQuerySet:
-        """Of the last weeks: the database need not look into every month."""
+        """The rows of the last weeks, so that the database reads few of the monthly partitions."""
         return self.filter(served_at__gte=timezone.now() - LATELY)
 
 

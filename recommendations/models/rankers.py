@@ -1,4 +1,4 @@
-"""What was learned: the versions of the ranker, their stored fits, and the trainings that made them."""
+"""Versions of the ranker, their stored fits, and the trainings that made them."""
 
 from __future__ import annotations
 

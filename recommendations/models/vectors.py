@@ -1,4 +1,4 @@
-"""What lies in the space of one version: listings, the preferences of buyers, and maps of the stock."""
+"""Data in the vector space of one version: listings, the preferences of buyers, and maps of the stock."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ListingVector(models.Model):
 
 
 class Preference(models.Model):
-    """What one version believes of one buyer's taste: the posterior over the weights of the features."""
+    """The preference of one buyer under one version: the posterior over the weights of the features."""
 
     buyer = models.ForeignKey(Buyer, on_delete=models.CASCADE, related_name="preferences")
     version = models.ForeignKey(RankerVersion, on_delete=models.CASCADE, related_name="preferences")

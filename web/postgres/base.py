@@ -1,4 +1,4 @@
-"""What Django looks for in an engine; ``web.outage`` knows whether the server is away."""
+"""The database backend for Django; ``web.outage`` knows whether the server is away."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def build_key(monthly: Monthly) -> None:
 
 
 def add_check(monthly: Monthly, bound: datetime) -> None:
-    """That every row is older than the bound: with it, attaching the table reads no row."""
+    """Add a check that every row is older than the bound, so that attaching the table reads no row."""
     table, name = monthly.table, check_of(monthly.table)
 
     def add(cursor: Any) -> None:
@@ -409,7 +409,7 @@ def detach(table: str, part: str) -> None:
 
 
 def finish_detaching(table: str) -> None:
-    """Of the part where it was cut short: PostgreSQL detaches no other one before."""
+    """Finish a detach that was interrupted: PostgreSQL detaches no other partition before."""
     with connection.cursor() as cursor:
         pending = rows(cursor, PENDING, [table])
     for (part,) in pending:
@@ -417,7 +417,7 @@ def finish_detaching(table: str) -> None:
 
 
 def finish(monthly: Monthly) -> None:
-    """What a removal that was cut short has left to do: detach, drop, and attach an empty oldest part."""
+    """Finish an interrupted removal: detach, drop, and attach an empty oldest partition."""
     table = monthly.table
     finish_detaching(table)
     try:

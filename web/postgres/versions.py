@@ -20,7 +20,7 @@ def server_problem(cursor: Any) -> str:
 
 
 def vector_version(cursor: Any) -> tuple[int, ...]:
-    """Of pgvector as it is installed or, before the first migration, would be; empty where the server has none."""
+    """The version of pgvector that is installed, or available before the first migration; empty if there is none."""
     cursor.execute(VECTOR_VERSION)
     [version] = cursor.fetchone()
     return tuple(int(part) for part in version.split(".")) if version else ()
