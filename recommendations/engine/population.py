@@ -60,6 +60,8 @@ SPREADS = (0.05, 0.25, 1.25, 6.25, 31.25, 156.25)
 # The variance from which EM starts, as a multiple of the one with the highest evidence: Laplace's approximation
 # underestimates the latter (see ``fit_prior``), and too small a variance costs lists more than too large a one.
 WIDER = 2.0
+# A few buyers whose choices any strong taste explains would be explained by any spread.
+WIDEST = 40.0
 # One number is known well from so many buyers.
 START_BUYERS = 40
 
@@ -164,7 +166,8 @@ class _Population:
             evidences.append(self._moments(prior).evidence)
             if evidences[-1] < max(evidences):
                 break
-        return self._of_single_variance(prior, WIDER * highest_between(SPREADS, evidences) / contrast)
+        spread = min(WIDER * highest_between(SPREADS, evidences), WIDEST)
+        return self._of_single_variance(prior, spread / contrast)
 
     def _of_single_variance(self, near: Prior, variance: float) -> Prior:
         """Return the distribution with this variance; the search of its mean starts from that of a similar one."""

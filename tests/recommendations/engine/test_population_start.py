@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommendations.engine.choice_sets import ChoiceSets
-from recommendations.engine.population import SPREADS, WIDER, PriorConfig, fit_prior, highest_between
+from recommendations.engine.population import SPREADS, WIDER, WIDEST, PriorConfig, fit_prior, highest_between
 
 ALL_OF_THE_START = PriorConfig(covariance_strength=1e4)
 
@@ -45,3 +45,10 @@ def test_one_buyer_more_does_not_make_the_start_jump():
     buyers = buyers_of(1.0, 40, seed=5)
     starts = np.array([start_of(buyers[:n]) for n in range(28, 41)])
     assert starts[1:] == pytest.approx(starts[:-1], rel=0.25)
+
+
+def test_choices_that_any_strong_taste_explains_leave_the_start_within_bounds():
+    features = np.random.default_rng(6).normal(size=(4, 6, 3))
+    buyer = ChoiceSets(features, features[:, :, 0].argmax(axis=1))
+    contrast = np.square(buyer.differences()).sum() / (buyer.available.sum() - len(buyer))
+    assert start_of([buyer] * 3) <= WIDEST / contrast * 1.001
