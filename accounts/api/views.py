@@ -256,13 +256,13 @@ class MeView(StrictView):
     def get_permissions(self) -> list[BasePermission]:
         return [IsUserOrHasScope() if self.request.method == "DELETE" else IsUser()]
 
-    @extend_schema(tags=ME, summary="Who am I?", operation_id="get_me", responses=MeSerializer)
+    @extend_schema(tags=ME, summary="Read one's account", operation_id="get_me", responses=MeSerializer)
     def get(self, request: Request) -> Response:
         return Response(MeSerializer(request.user).data)
 
     @extend_schema(
         tags=ME,
-        summary="Forget me",
+        summary="Erase one's account",
         operation_id="forget_me",
         description=(
             "Erases the account and everything known about its buyer, at once and for good: events, lists shown, "
@@ -295,7 +295,7 @@ class ExportView(StrictView):
 
     @extend_schema(
         tags=ME,
-        summary="What is known about me?",
+        summary="Export one's data",
         operation_id="export_me",
         description="For users about themselves, and for a client system with the scope `admin`.",
         parameters=parameters["get"],
@@ -322,7 +322,7 @@ class PrivacyView(StrictView):
 
     @extend_schema(
         tags=ME,
-        summary="Are my lists personal?",
+        summary="Read one's privacy setting",
         operation_id="get_privacy",
         parameters=parameters["get"],
         responses=PrivacySerializer,

@@ -119,7 +119,7 @@ class ListingsView(StrictView):
 
     @extend_schema(
         tags=STOCK,
-        summary="Bring listings in",
+        summary="Create or update listings",
         operation_id="store_listings",
         parameters=parameters["post"],
         request=ListingsInSerializer,
@@ -258,7 +258,7 @@ class CompleteSetView(StrictView):
 
     @extend_schema(
         tags=STOCK,
-        summary="Name all listings of a source or seller",
+        summary="Complete the stock of a source or seller",
         operation_id="complete_listings",
         description="Listings that are for sale and not named are withdrawn, until they are brought in again; those "
         "that are named stay as they are, and expire so many days after they were named last. "
@@ -299,7 +299,7 @@ class ListingView(StrictView):
 
     @extend_schema(
         tags=STOCK,
-        summary="Look at one listing",
+        summary="Read one listing",
         operation_id="get_listing",
         description="Of every status, drafts included; it is no event of a buyer.",
         parameters=[OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter.PATH)],
@@ -359,7 +359,7 @@ class ListingByExternalIdView(ListingView):
 
     @extend_schema(
         tags=STOCK,
-        summary="Look at one listing, by your id",
+        summary="Read one listing, by your id",
         operation_id="get_listing_by_external_id",
         parameters=BY_EXTERNAL_ID,
         responses=CarSerializer,

@@ -116,7 +116,7 @@ class SavedSearchesView(AlertRoute):
 
     @extend_schema(
         tags=ALERTS,
-        summary="Which searches are saved?",
+        summary="List saved searches",
         operation_id="list_saved_searches",
         parameters=parameters["get"],
         responses=SavedSearchesSerializer,
@@ -212,7 +212,7 @@ class AlertSettingsView(AlertRoute):
 
     @extend_schema(
         tags=ALERTS,
-        summary="How do alerts come?",
+        summary="Read alert settings",
         operation_id="get_alert_settings",
         parameters=parameters["get"],
         responses=AlertSettingsSerializer,
@@ -223,7 +223,7 @@ class AlertSettingsView(AlertRoute):
 
     @extend_schema(
         tags=ALERTS,
-        summary="Say how alerts are to come",
+        summary="Change alert settings",
         operation_id="change_alert_settings",
         parameters=parameters["patch"],
         request=AlertSettingsSerializer,

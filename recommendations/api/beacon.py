@@ -44,7 +44,7 @@ class BeaconView(EventsView):
 
     @extend_schema(
         tags=EVENTS,
-        summary="Tell what a guest did, from a page that is left",
+        summary="Record a guest's events from a page that is closed",
         operation_id="record_events_of_page",
         description=(
             "For `navigator.sendBeacon`, which sets no header: the key of the guest is in the body, and the body may "

@@ -307,7 +307,7 @@ class BlockedSellersView(BuyerRoute):
 
     @extend_schema(
         tags=BUYERS,
-        summary="Which sellers are blocked?",
+        summary="List blocked sellers",
         operation_id="list_blocked_sellers",
         parameters=[PATH_ID],
         responses=SellersSerializer,
@@ -359,7 +359,7 @@ class HiddenCarsView(BuyerRoute):
 
     @extend_schema(
         tags=BUYERS,
-        summary="Which cars are hidden?",
+        summary="List hidden cars",
         operation_id="list_hidden_cars",
         parameters=[PATH_ID],
         responses=HiddenCarsSerializer,

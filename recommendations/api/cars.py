@@ -35,7 +35,7 @@ LISTING_ID = OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter
 
 
 class DetailView(StrictView):
-    """Everything about one car, sold ones too. Looking at it shows what the buyer likes."""
+    """All fields of one car, sold ones too. The request is recorded as a view of the car by the buyer."""
 
     is_revalidated = True
     permission_classes = [IsBuyerOrHasScope]
@@ -45,7 +45,7 @@ class DetailView(StrictView):
 
     @extend_schema(
         tags=CARS,
-        summary="Look at one car",
+        summary="Read one car",
         operation_id="get_car",
         parameters=parameters["get"],
         responses=PricedCarSerializer,
@@ -72,7 +72,7 @@ class DetailByReferenceView(DetailView):
 
     @extend_schema(
         tags=CARS,
-        summary="Look at one car, by your id",
+        summary="Read one car, by your id",
         operation_id="get_car_by_reference",
         parameters=parameters["get"],
         responses={200: PricedCarSerializer, 404: NO_SUCH_CAR},
@@ -85,7 +85,8 @@ class DetailByReferenceView(DetailView):
 class SimilarView(StrictView):
     """Cars for sale that are most like this one, the same for every caller but for what the buyer hid or blocked.
 
-    It is remembered who was shown them."""
+    They are recorded as shown to the buyer.
+    """
 
     is_revalidated = True
     permission_classes = [IsBuyerOrHasScope]

@@ -49,7 +49,7 @@ class ListingBuyersView(StrictView):
 
     @extend_schema(
         tags=["Stock"],
-        summary="Who would want this car?",
+        summary="Find buyers for a car",
         operation_id="list_buyers_of_listing",
         description=(
             f"Of the {BUYERS} buyers who were active last, by their preferences. Left out are buyers who opted out of "

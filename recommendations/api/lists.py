@@ -51,7 +51,7 @@ class RecommendationsView(StrictView):
 
     @extend_schema(
         tags=CARS,
-        summary="Recommend",
+        summary="Recommend cars",
         operation_id="recommend_cars",
         parameters=parameters["get"],
         responses={200: RecommendationsAnswerSerializer, 404: NO_SUCH_LIST},
@@ -62,7 +62,7 @@ class RecommendationsView(StrictView):
 
     @extend_schema(
         tags=CARS,
-        summary="Recommend, asked in a body",
+        summary="Recommend cars, with a request body",
         operation_id="recommend_cars_by_body",
         description="The same with the question in the body, where many cars are to be left out.",
         parameters=parameters["post"],
@@ -97,7 +97,7 @@ class PlacementsView(StrictView):
 
     @extend_schema(
         tags=CARS,
-        summary="Recommend for several placements",
+        summary="Recommend cars for several placements",
         operation_id="recommend_for_placements",
         description=(
             "Up to 10 lists in one answer, each as `/cars/recommendations` gives it, with a `list_id` of its own. The "
@@ -147,7 +147,7 @@ class RankView(StrictView):
 
     @extend_schema(
         tags=CARS,
-        summary="Put cars in order",
+        summary="Rank cars",
         operation_id="rank_cars",
         description=(
             "All cars that are named and for sale, the best for the buyer first, each with its score and a reason; "

@@ -62,7 +62,7 @@ class SavedSearchesOfBuyerView(OfBuyer, SavedSearchesView):
     delete=extend_schema(tags=BUYERS, operation_id="remove_saved_search_of_buyer", parameters=ONE_SEARCH),
 )
 class SavedSearchOfBuyerView(OfBuyer, SavedSearchView):
-    """One of them."""
+    """One saved search of a buyer."""
 
     permission_classes = [HasScope]
     parameters = {}
@@ -73,7 +73,7 @@ class SavedSearchOfBuyerView(OfBuyer, SavedSearchView):
     patch=extend_schema(tags=BUYERS, operation_id="change_alert_settings_of_buyer", parameters=OF_THIS_BUYER),
 )
 class AlertSettingsOfBuyerView(OfBuyer, AlertSettingsView):
-    """How alerts reach a buyer."""
+    """Whether, how often and at which hours a buyer gets alerts."""
 
     permission_classes = [HasScope]
     parameters = {}
@@ -82,7 +82,7 @@ class AlertSettingsOfBuyerView(OfBuyer, AlertSettingsView):
 @extend_schema_view(
     get=extend_schema(
         tags=BUYERS,
-        summary="What did the buyer answer?",
+        summary="Read a buyer's questionnaire",
         operation_id="get_answers_of_buyer",
         parameters=OF_THIS_BUYER,
     ),

@@ -26,7 +26,7 @@ class QuestionnaireView(StrictView):
 
     @extend_schema(
         tags=ME,
-        summary="What did I answer?",
+        summary="Read one's questionnaire",
         operation_id="get_answers",
         parameters=parameters["get"],
         responses=QuestionnaireSerializer,

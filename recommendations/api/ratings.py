@@ -359,7 +359,7 @@ class ModelInfoSerializer(serializers.Serializer[Any]):
 class InfoView(RatingsView):
     """Who made this, when it was built, and everything about the model that answers."""
 
-    @extend_schema(tags=RATINGS, summary="Tell about the model", operation_id="info", responses=ModelInfoSerializer)
+    @extend_schema(tags=RATINGS, summary="Describe the model", operation_id="info", responses=ModelInfoSerializer)
     def get(self, request: Request) -> Response:
         return Response(ModelInfoSerializer(_info()).data)
 

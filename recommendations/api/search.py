@@ -27,7 +27,7 @@ from web.strict import StrictView, checked
 
 
 class SearchView(StrictView):
-    """Cars for sale that satisfy every filter. A search with conditions shows what the buyer likes."""
+    """Cars for sale that satisfy every filter. A search with conditions is recorded as an event."""
 
     is_revalidated = True
     permission_classes = [IsBuyerOrHasScope]
@@ -37,7 +37,7 @@ class SearchView(StrictView):
 
     @extend_schema(
         tags=CARS,
-        summary="Search",
+        summary="Search cars",
         operation_id="search_cars",
         parameters=parameters["get"],
         responses=SearchAnswerSerializer,
