@@ -9,6 +9,8 @@ from web.strict import KnownFieldsSerializer
 
 
 class CredentialsSerializer(KnownFieldsSerializer):
+    """The login of an account."""
+
     email = serializers.CharField(max_length=254, help_text="Upper and lower case are the same.")
     password = serializers.CharField(max_length=256, trim_whitespace=False, style={"input_type": "password"})
     code = serializers.CharField(
@@ -18,14 +20,18 @@ class CredentialsSerializer(KnownFieldsSerializer):
 
 class TokenPairSerializer(serializers.Serializer[Any]):
     access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
-    refresh = serializers.CharField(help_text="Buys the next pair, once, at `/api/v1/token/refresh`.")
+    refresh = serializers.CharField(help_text="Good for one new pair, at `/api/v1/token/refresh`.")
 
 
 class RefreshTokenSerializer(KnownFieldsSerializer):
+    """The refresh token of a login."""
+
     refresh = serializers.CharField(max_length=4096, help_text="The newest refresh token you were given.")
 
 
 class EmailSerializer(KnownFieldsSerializer):
+    """The email address of a demo user."""
+
     email = serializers.CharField(max_length=254, help_text="Of a user who exists, such as john0@example.com.")
 
 
@@ -52,6 +58,8 @@ class TrueOrFalseField(serializers.BooleanField):
 
 
 class PrivacySerializer(KnownFieldsSerializer, serializers.ModelSerializer[Buyer]):
+    """Whether a buyer's lists may be personal."""
+
     is_personalised = TrueOrFalseField(help_text="False: the lists of a new visitor, whatever is known about you.")
 
     class Meta:

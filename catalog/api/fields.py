@@ -257,8 +257,7 @@ class QuestionSerializer(KnownFieldsSerializer):
 
 
 class FiltersSerializer(QuestionSerializer):
-    """What a caller asks of a listing -> ``ListingFilters``. Ranges are inclusive; a listing without the attribute
-    does not match."""
+    """Conditions on listings. Ranges are inclusive; a listing without the attribute does not match."""
 
     brand = BrandsField(help_text="Name or slug, any case; several are alternatives.")
     make = BrandsField(help_text="The same as `brand`.")

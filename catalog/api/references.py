@@ -53,7 +53,7 @@ class SourceField(serializers.CharField):
 
 
 class ListingReferenceSerializer(QuestionSerializer):
-    """One car of those we know: by ``listing_id``, or by ``external_id`` and ``source``."""
+    """One listing: by `listing_id`, or by `external_id` and `source`."""
 
     listing_id = serializers.IntegerField(
         required=False, min_value=1, max_value=2**63 - 1, help_text="Our id of the car; or else `external_id`."

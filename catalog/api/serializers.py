@@ -187,11 +187,13 @@ class CarSerializer(CarCardSerializer):
 
 
 class ListingInSerializer(KnownFieldsSerializer):
-    """A listing as a client system sends it. What is left out leaves what is known; null clears it.
+    """A listing as a client system sends it. Fields that are left out stay as they are; null clears a field.
 
-    Null leaves a price as it is, since no car is on sale without one. The checked fields have two more: ``cleared``,
-    the names of those that are null, and ``notes``, field -> what was done to its text.
+    Null leaves a price as it is, since no car is on sale without one.
     """
+
+    # What is validated has two more fields: ``cleared``, the names of fields that are null, and ``notes``, what was
+    # done to the text of each field, by name.
 
     external_id = ExternalIdField(help_text="Your id of the listing.")
     vin = serializers.CharField(
@@ -320,6 +322,8 @@ def photos_in(attrs: Mapping[str, Any]) -> list[str]:
 
 
 class ListingsInSerializer(KnownFieldsSerializer):
+    """Listings of one source."""
+
     source = SourceField(  # type: ignore[assignment]
         help_text="Whose ids these are; the same id of two sources is two cars. Left out: the source of the API key."
     )

@@ -29,6 +29,8 @@ SEARCH_EXAMPLE = {"name": "Estate for the dog", "query": {"body": ["estate"], "m
 
 
 class SavedSearchInSerializer(KnownFieldsSerializer):
+    """A search to save."""
+
     name = serializers.CharField(max_length=120, default="", allow_blank=True, help_text="As the buyer calls it.")
     query = FiltersSerializer(help_text="What is asked for, in the parameters of our own search.")
     alerts = serializers.BooleanField(default=True, help_text="New and cheaper cars that match reach the buyer.")
@@ -61,18 +63,21 @@ class SavedSearchesSerializer(serializers.Serializer[Any]):
 
 
 class AlertSettingsSerializer(KnownFieldsSerializer):
-    """What is left out stays as it is; null and an empty time zone mean what the site has set."""
+    """Fields that are left out stay as they are; null, or an empty time zone, stands for the setting of the site."""
 
-    is_enabled = serializers.BooleanField(required=False, help_text="False: no alerts at all, of no search.")
+    is_enabled = serializers.BooleanField(required=False, help_text="False: no alerts for any saved search.")
     frequency = serializers.ChoiceField(
         AlertSettings.Frequency.choices, required=False,
         help_text="`instant`: as cars come. `daily`: once a day, in one message.",
     )  # fmt: skip
     per_day = serializers.IntegerField(
-        min_value=1, max_value=100, required=False, allow_null=True, help_text="Messages within 24 hours at most."
+        min_value=1, max_value=100, required=False, allow_null=True, help_text="The most messages within 24 hours."
     )
     time_zone = serializers.CharField(
-        max_length=40, required=False, allow_blank=True, help_text="In which hours are meant, as `Europe/London`."
+        max_length=40,
+        required=False,
+        allow_blank=True,
+        help_text="Time zone of the quiet hours, such as `Europe/London`.",
     )
     quiet_from = serializers.IntegerField(
         min_value=0, max_value=23, required=False, allow_null=True, help_text="The hour at which quiet hours begin."

@@ -24,6 +24,8 @@ class BuyerIdField(serializers.CharField):
 
 
 class LocationSerializer(KnownFieldsSerializer):
+    """A location in degrees (WGS 84)."""
+
     latitude = FiniteFloatField(min_value=-90, max_value=90)
     longitude = FiniteFloatField(min_value=-180, max_value=180)
 

@@ -21,7 +21,7 @@ class MarketPriceSerializer(serializers.Serializer[Any]):
 
 
 class PricedCardSerializer(serializers.Serializer[Any]):
-    """A car card with its market price: of ``{"listing": …, "market_price": …}``."""
+    """A car card with its market price."""
 
     market_price = MarketPriceSerializer(
         allow_null=True, help_text="Null where such cars' prices spread too widely to say, or the price is no price."

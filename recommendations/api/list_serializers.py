@@ -74,6 +74,11 @@ class LeftOutSerializer(QuestionSerializer):
 
 
 class RecommendationsQuestionSerializer(FiltersSerializer, LeftOutSerializer):
+    """Conditions on the cars of a list, its length, and what to exclude.
+
+    Ranges are inclusive; a listing without the attribute does not match.
+    """
+
     after = serializers.UUIDField(
         required=False,
         help_text="The `list_id` of a list of this buyer: the answer is its next page, the following `k` cars of the "

@@ -25,6 +25,8 @@ ALSO_ORDERINGS = {  # by the names that the answer has for them
 
 
 class SearchSerializer(FiltersSerializer):
+    """Words, conditions, ordering and page of a search."""
+
     q = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=200,
         help_text="Typed words: names, amounts and words of closed sets become filters, the others are looked for in "

@@ -1,14 +1,14 @@
 // Made by sdk/generate.py from the description of the API; do not edit. `make sdk` makes it again.
 
-/** What is left out stays as it is; null and an empty time zone mean what the site has set. */
+/** Fields that are left out stay as they are; null, or an empty time zone, stands for the setting of the site. */
 export interface AlertSettings {
-  /** False: no alerts at all, of no search. */
+  /** False: no alerts for any saved search. */
   is_enabled?: boolean;
   /** `instant`: as cars come. `daily`: once a day, in one message. */
   frequency?: FrequencyEnum;
-  /** Messages within 24 hours at most. */
+  /** The most messages within 24 hours. */
   per_day?: number | null;
-  /** In which hours are meant, as `Europe/London`. */
+  /** Time zone of the quiet hours, such as `Europe/London`. */
   time_zone?: string;
   /** The hour at which quiet hours begin. */
   quiet_from?: number | null;
@@ -206,7 +206,7 @@ export interface CompletionsAnswer {
 
 export type Condition = "new" | "used" | "demo";
 
-/** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
+/** The login of an account. */
 export interface Credentials {
   /** Upper and lower case are the same. */
   email: string;
@@ -351,7 +351,7 @@ export interface Facets {
   seller_type: Array<FacetValue>;
 }
 
-/** What a caller asks of a listing -> ``ListingFilters``. Ranges are inclusive; a listing without the attribute does not match. */
+/** Conditions on listings. Ranges are inclusive; a listing without the attribute does not match. */
 export interface Filters {
   /** Name or slug, any case; several are alternatives. */
   brand?: Array<string> | string;
@@ -735,7 +735,7 @@ export interface ListSavedSearchesQuery {
   buyer?: string;
 }
 
-/** A listing as a client system sends it. What is left out leaves what is known; null clears it. */
+/** A listing as a client system sends it. Fields that are left out stay as they are; null clears a field. */
 export interface ListingIn {
   /** Your id of the listing. */
   external_id: string;
@@ -819,7 +819,7 @@ export interface ListingKey {
   notes: Record<string, string>;
 }
 
-/** One car of those we know: by ``listing_id``, or by ``external_id`` and ``source``. */
+/** One listing: by `listing_id`, or by `external_id` and `source`. */
 export interface ListingReference {
   /** Our id of the car; or else `external_id`. */
   listing_id?: number;
@@ -834,14 +834,14 @@ export type ListingStatus = "draft" | "live" | "reserved" | "sold" | "withdrawn"
 
 export type ListingStatusToSet = "draft" | "live" | "reserved" | "sold" | "withdrawn";
 
-/** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
+/** Listings of one source. */
 export interface ListingsIn {
   /** Whose ids these are; the same id of two sources is two cars. Left out: the source of the API key. */
   source?: string;
   listings: Array<ListingIn>;
 }
 
-/** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
+/** A location in degrees (WGS 84). */
 export interface Location {
   latitude: number;
   longitude: number;
@@ -893,15 +893,15 @@ export interface Merge {
 
 export type NullEnum = null;
 
-/** What is left out stays as it is; null and an empty time zone mean what the site has set. */
+/** Fields that are left out stay as they are; null, or an empty time zone, stands for the setting of the site. */
 export interface PatchedAlertSettings {
-  /** False: no alerts at all, of no search. */
+  /** False: no alerts for any saved search. */
   is_enabled?: boolean;
   /** `instant`: as cars come. `daily`: once a day, in one message. */
   frequency?: FrequencyEnum;
-  /** Messages within 24 hours at most. */
+  /** The most messages within 24 hours. */
   per_day?: number | null;
-  /** In which hours are meant, as `Europe/London`. */
+  /** Time zone of the quiet hours, such as `Europe/London`. */
   time_zone?: string;
   /** The hour at which quiet hours begin. */
   quiet_from?: number | null;
@@ -930,14 +930,14 @@ export interface PatchedListingChange {
   price?: number | string;
 }
 
-/** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
+/** Listings of one source. */
 export interface PatchedListingsIn {
   /** Whose ids these are; the same id of two sources is two cars. Left out: the source of the API key. */
   source?: string;
   listings?: Array<ListingIn>;
 }
 
-/** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
+/** Whether a buyer's lists may be personal. */
 export interface PatchedPrivacy {
   /** False: the lists of a new visitor, whatever is known about you. */
   is_personalised?: boolean;
@@ -1133,7 +1133,7 @@ export interface PricedCar {
   market_price: MarketPrice | null;
 }
 
-/** A car card with its market price: of ``{"listing": …, "market_price": …}``. */
+/** A car card with its market price. */
 export interface PricedCard {
   /** Our id. */
   id: number;
@@ -1181,7 +1181,7 @@ export interface PricedCard {
   market_price: MarketPrice | null;
 }
 
-/** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
+/** Whether a buyer's lists may be personal. */
 export interface Privacy {
   /** False: the lists of a new visitor, whatever is known about you. */
   is_personalised: boolean;
@@ -1360,7 +1360,7 @@ export interface RecommendationsAnswer {
   n_events: number;
 }
 
-/** What a caller asks of a listing -> ``ListingFilters``. Ranges are inclusive; a listing without the attribute does not match. */
+/** Conditions on the cars of a list, its length, and what to exclude. */
 export interface RecommendationsQuestion {
   /** Name or slug, any case; several are alternatives. */
   brand?: Array<string> | string;
@@ -1519,7 +1519,7 @@ export interface Recorded {
   events?: Array<EventResult>;
 }
 
-/** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
+/** The refresh token of a login. */
 export interface RefreshToken {
   /** The newest refresh token you were given. */
   refresh: string;
@@ -1643,7 +1643,7 @@ export interface SavedSearch {
   created_at: string;
 }
 
-/** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
+/** A search to save. */
 export interface SavedSearchIn {
   /** As the buyer calls it. */
   name?: string;
@@ -1898,7 +1898,7 @@ export interface Stored {
 export interface TokenPair {
   /** Send it as `Authorization: Bearer …`. */
   access: string;
-  /** Buys the next pair, once, at `/api/v1/token/refresh`. */
+  /** Good for one new pair, at `/api/v1/token/refresh`. */
   refresh: string;
 }
 

@@ -6,6 +6,7 @@ Two of its checks are left out. That everything the description allows is accept
 """
 
 import re
+from inspect import cleandoc
 
 import pytest
 import schemathesis
@@ -16,9 +17,11 @@ from rest_framework_simplejwt.tokens import AccessToken
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 
 from accounts.services import create_api_key
+from catalog.api.fields import QuestionSerializer
 from recommender_site.wsgi import application
 from tests.factories import ListingFactory, UserFactory
 from tests.markets import trained_market
+from web.strict import KnownFieldsSerializer, StrictView
 
 EXAMPLES = settings(
     max_examples=15,
@@ -70,6 +73,17 @@ def test_every_default_is_a_value_that_may_be_sent(client):
     for name, described in schemas.items():
         for field, about in described.get("properties", {}).items():
             assert about.get("default") != "", f"{name}.{field}"
+
+
+def test_descriptions_are_of_what_they_stand_at_and_not_of_the_code(client):
+    """A class without a docstring would be described as the class it inherits from."""
+    inherited = {cleandoc(base.__doc__) for base in (KnownFieldsSerializer, QuestionSerializer, StrictView)}
+    description = client.get("/api/schema?format=json").json()
+    operations = [each for methods in description["paths"].values() for each in methods.values()]
+    for described in [*description["components"]["schemas"].values(), *operations]:
+        text = described.get("description", "")
+        assert text not in inherited, described
+        assert "``" not in text, text
 
 
 def test_what_may_be_null_says_so_as_its_version_of_openapi_has_it(client):

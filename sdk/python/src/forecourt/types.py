@@ -13,16 +13,16 @@ from uuid import UUID
 
 
 class AlertSettings(TypedDict):
-    """What is left out stays as it is; null and an empty time zone mean what the site has set."""
+    """Fields that are left out stay as they are; null, or an empty time zone, stands for the setting of the site."""
 
     is_enabled: NotRequired[bool]
-    """False: no alerts at all, of no search."""
+    """False: no alerts for any saved search."""
     frequency: NotRequired[FrequencyEnum]
     """`instant`: as cars come. `daily`: once a day, in one message."""
     per_day: NotRequired[int | None]
-    """Messages within 24 hours at most."""
+    """The most messages within 24 hours."""
     time_zone: NotRequired[str]
-    """In which hours are meant, as `Europe/London`."""
+    """Time zone of the quiet hours, such as `Europe/London`."""
     quiet_from: NotRequired[int | None]
     """The hour at which quiet hours begin."""
     quiet_until: NotRequired[int | None]
@@ -225,7 +225,7 @@ class CompletionsAnswer(TypedDict):
 
 
 class Credentials(TypedDict):
-    """A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them."""
+    """The login of an account."""
 
     email: str
     """Upper and lower case are the same."""
@@ -370,7 +370,7 @@ class Facets(TypedDict):
 
 
 class Filters(TypedDict):
-    """What a caller asks of a listing -> ``ListingFilters``. Ranges are inclusive; a listing without the attribute does not match."""
+    """Conditions on listings. Ranges are inclusive; a listing without the attribute does not match."""
 
     brand: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
@@ -760,7 +760,7 @@ class ListSavedSearchesQuery(TypedDict):
 
 
 class ListingIn(TypedDict):
-    """A listing as a client system sends it. What is left out leaves what is known; null clears it."""
+    """A listing as a client system sends it. Fields that are left out stay as they are; null clears a field."""
 
     external_id: str
     """Your id of the listing."""
@@ -845,7 +845,7 @@ class ListingKey(TypedDict):
 
 
 class ListingReference(TypedDict):
-    """One car of those we know: by ``listing_id``, or by ``external_id`` and ``source``."""
+    """One listing: by `listing_id`, or by `external_id` and `source`."""
 
     listing_id: NotRequired[int]
     """Our id of the car; or else `external_id`."""
@@ -856,7 +856,7 @@ class ListingReference(TypedDict):
 
 
 class ListingsIn(TypedDict):
-    """A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them."""
+    """Listings of one source."""
 
     source: NotRequired[str]
     """Whose ids these are; the same id of two sources is two cars. Left out: the source of the API key."""
@@ -864,7 +864,7 @@ class ListingsIn(TypedDict):
 
 
 class Location(TypedDict):
-    """A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them."""
+    """A location in degrees (WGS 84)."""
 
     latitude: float
     longitude: float
@@ -917,16 +917,16 @@ class Merge(TypedDict):
 
 
 class PatchedAlertSettings(TypedDict):
-    """What is left out stays as it is; null and an empty time zone mean what the site has set."""
+    """Fields that are left out stay as they are; null, or an empty time zone, stands for the setting of the site."""
 
     is_enabled: NotRequired[bool]
-    """False: no alerts at all, of no search."""
+    """False: no alerts for any saved search."""
     frequency: NotRequired[FrequencyEnum]
     """`instant`: as cars come. `daily`: once a day, in one message."""
     per_day: NotRequired[int | None]
-    """Messages within 24 hours at most."""
+    """The most messages within 24 hours."""
     time_zone: NotRequired[str]
-    """In which hours are meant, as `Europe/London`."""
+    """Time zone of the quiet hours, such as `Europe/London`."""
     quiet_from: NotRequired[int | None]
     """The hour at which quiet hours begin."""
     quiet_until: NotRequired[int | None]
@@ -957,7 +957,7 @@ class PatchedListingChange(TypedDict):
 
 
 class PatchedListingsIn(TypedDict):
-    """A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them."""
+    """Listings of one source."""
 
     source: NotRequired[str]
     """Whose ids these are; the same id of two sources is two cars. Left out: the source of the API key."""
@@ -965,7 +965,7 @@ class PatchedListingsIn(TypedDict):
 
 
 class PatchedPrivacy(TypedDict):
-    """A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them."""
+    """Whether a buyer's lists may be personal."""
 
     is_personalised: NotRequired[bool]
     """False: the lists of a new visitor, whatever is known about you."""
@@ -1166,7 +1166,7 @@ class PricedCar(TypedDict):
 
 
 class PricedCard(TypedDict):
-    """A car card with its market price: of ``{"listing": …, "market_price": …}``."""
+    """A car card with its market price."""
 
     id: int
     """Our id."""
@@ -1215,7 +1215,7 @@ class PricedCard(TypedDict):
 
 
 class Privacy(TypedDict):
-    """A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them."""
+    """Whether a buyer's lists may be personal."""
 
     is_personalised: bool
     """False: the lists of a new visitor, whatever is known about you."""
@@ -1398,7 +1398,7 @@ class RecommendationsAnswer(TypedDict):
 
 
 class RecommendationsQuestion(TypedDict):
-    """What a caller asks of a listing -> ``ListingFilters``. Ranges are inclusive; a listing without the attribute does not match."""
+    """Conditions on the cars of a list, its length, and what to exclude."""
 
     brand: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
@@ -1560,7 +1560,7 @@ class Recorded(TypedDict):
 
 
 class RefreshToken(TypedDict):
-    """A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them."""
+    """The refresh token of a login."""
 
     refresh: str
     """The newest refresh token you were given."""
@@ -1687,7 +1687,7 @@ class SavedSearch(TypedDict):
 
 
 class SavedSearchIn(TypedDict):
-    """A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them."""
+    """A search to save."""
 
     name: NotRequired[str]
     """As the buyer calls it."""
@@ -1944,7 +1944,7 @@ class TokenPair(TypedDict):
     access: str
     """Send it as `Authorization: Bearer …`."""
     refresh: str
-    """Buys the next pair, once, at `/api/v1/token/refresh`."""
+    """Good for one new pair, at `/api/v1/token/refresh`."""
 
 
 class UnblockSellerQuery(TypedDict):
