@@ -85,7 +85,10 @@ class BesideReader:
             if column.index < len(cells) and (month := self._month_in_year(cells[column.index])[0]):
                 values["first_registration"] = month
                 return
-        if (year := values.get("year")) and (number := values.get("registration_month")):
+        number = values.get("registration_month") or 0
+        if number > 12:  # with its year
+            values["first_registration"] = number
+        elif number and (year := values.get("year")):
             values["first_registration"] = 100 * year + number
 
 

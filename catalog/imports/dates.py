@@ -154,13 +154,18 @@ def _month_of_serial(text: str) -> tuple[int, int] | None:
 
 
 def read_month_of_year(text: str) -> int | None:
-    """Read ``3``, ``03``, ``März`` as 3; None for 0, which some forms write for unknown."""
+    """Read ``3``, ``03``, ``März`` as 3; None for 0, which some forms write for unknown.
+
+    Columns with such headings also hold months with their year: ``2018-03`` is 201803.
+    """
     if (number := month_named(text)) is not None:
         return number
     plain = plain_text(text).removesuffix(".0")
-    if not plain.isdecimal() or int(plain) > 12:
+    if plain.isdecimal() and int(plain) <= 12:
+        return int(plain) or None
+    if (month := read_month(text)) is None:
         raise Unreadable("not a month")
-    return int(plain) or None
+    return month
 
 
 _EARLIEST_POST = 1995  # before it there was no web to post on

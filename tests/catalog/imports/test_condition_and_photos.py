@@ -86,7 +86,13 @@ def test_the_month_of_the_first_registration_stands_beside_its_year(heading, tex
     assert (row.year, row.first_registration) == (year, month)
 
 
-@pytest.mark.parametrize(("number", "month"), [("3", 201803), ("März", 201803), ("0", None), ("13", None)])
+@pytest.mark.parametrize(
+    ("number", "month"),
+    [
+        ("3", 201803), ("März", 201803), ("0", None), ("13", None),
+        ("2018-03", 201803), ("03/2018", 201803), ("März 2018", 201803), ("201803", 201803),
+    ],
+)  # fmt: skip
 def test_a_month_in_a_column_of_its_own_belongs_to_the_year(number, month):
     row = read({"yearOfRegistration": "2018", "monthOfRegistration": number})
     assert (row.year, row.first_registration) == (2018, month)
