@@ -19,7 +19,7 @@ def _in_demo_mode(settings):
 @pytest.fixture
 def in_a_process_that_keeps(monkeypatch, transactional_db, settings):
     monkeypatch.setattr(fast_lane, "_keeps_connections", False)
-    monkeypatch.setattr("recommendations.feed.lists.ensure_fitted", lambda fitted_at: None)  # no thread beside
+    monkeypatch.setattr("recommendations.feed.lists.ensure_fitted", lambda *fitted: None)  # no thread beside
     settings.DATABASE_POOL_SIZE, settings.WEB_THREADS = 8, 4
     fast_lane.keep_connections()
 
