@@ -81,6 +81,12 @@ class Site:
             self._supervisor.send_signal(signal.SIGTERM)
             self._supervisor.wait(60)
 
+    def restart(self) -> None:
+        """Stop it, start it with the environment of now, and wait until it serves."""
+        self.stop()
+        self.start()
+        self.wait_until_ready()
+
     def restart_when_gone(self) -> None:
         """Start it again, should its supervisor have been killed: a person or systemd does that."""
         if self._supervisor and self._supervisor.poll() is not None:

@@ -24,7 +24,7 @@ from benchmarks.chaos.faults import FAULTS, Fault
 from benchmarks.chaos.traffic import Answered, Traffic
 from benchmarks.site import MARKET, Site, folder_for
 
-SECONDS_BEFORE, SECONDS_AFTER = 3.0, 5.0
+SECONDS_AFTER = 5.0
 MIDDLE_AT_LATEST = 90.0  # seconds after which something is broken, be half of the events acknowledged or not
 
 
@@ -78,10 +78,9 @@ def named_in(texts: str, name: str) -> bool:
 def under_traffic(site: Site, fault: Fault, traffic: Traffic) -> dict[str, Any]:
     """Break something in the middle of the traffic; what was seen, and what is stored afterwards."""
     traffic.start()
-    time.sleep(SECONDS_BEFORE)
     waits_until = time.monotonic() + MIDDLE_AT_LATEST
     while not traffic.is_half_through and time.monotonic() < waits_until:
-        time.sleep(0.1)
+        time.sleep(0.02)
     before = len(traffic.acknowledged)
     began_at = time.monotonic()
     fault.make(site)

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.chaos import clock, disk
+from benchmarks.chaos import clock, disk, replica
 from benchmarks.site import MARKS, SERVERS, Site
 
 CUT_OFF_SECONDS = 20.0
@@ -140,6 +140,14 @@ FAULTS: dict[str, Fault] = {
     "kill -9 worker, valkey-server": Fault(kill("worker", "valkey-server")),
     "kill -9 supervisor, postgres": Fault(kill("supervisor", "postgres")),
     **{f"{role} cut off {CUT_OFF_SECONDS:.0f} s": Fault(cut_off(role)) for role in SERVERS},
+    **{
+        name: Fault(make, around=replica.with_a_replica, truths=replica.reads_missing)
+        for name, make in (
+            (f"replica cut off {replica.AWAY_SECONDS:.0f} s", replica.cut_off),
+            ("kill -9 replica", replica.kill_and_start),
+            (f"replica behind by {replica.AWAY_SECONDS:.0f} s", replica.fall_behind),
+        )
+    },
     "promotions": Fault(promote_back_and_forth),
     "kill -9 the process of an import": KilledImport(with_its_worker=False).fault(),
     "kill -9 an import and its worker": KilledImport(with_its_worker=True).fault(),
