@@ -123,7 +123,9 @@ def main() -> None:
     vectors = timed("encode them", encoder.encode, cars)
     timed("contributions to their scores", encoder.contributions, np.ones(encoder.n_dims), cars)
     timed("digests", cars.digests)
-    timed("encode one car 1,000 times", lambda: [encoder.encode(cars.take([row])) for row in range(1_000)])
+    timed(
+        "encode one car 1,000 times", lambda: [encoder.encode(cars.take(slice(row, row + 1))) for row in range(1_000)]
+    )
 
     buyers, picked, weights, n_buyers = made_up_events(vectors, options.events, rng)
     what = f"fit archetypes, factors and neighbours on {options.events:,} events of {n_buyers:,} buyers"

@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.engine.arrays import Flags, Integers
 from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.columns import Columns
 from recommendations.engine.stock import Stock
 
 PADDING = -1  # in a padded matrix of rows
@@ -23,7 +23,7 @@ POSITION_SCALE = 4.0
 
 
 @dataclass(frozen=True, eq=False)
-class Choices:
+class Choices(Columns):
     """Events as arrays of length n_events unless noted otherwise.
 
     Attributes:
@@ -43,6 +43,8 @@ class Choices:
         buyer_ids: The buyer of each event.
     """
 
+    SHARED = ("vectors",)
+
     vectors: NDArray[np.float32]
     chosen: NDArray[np.intp]
     shown: NDArray[np.intp]
@@ -58,11 +60,6 @@ class Choices:
 
     def __len__(self) -> int:
         return len(self.chosen)
-
-    def take(self, at: Integers | Flags) -> Self:
-        """Return the events at some positions, or where a mask is true."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "vectors"}
-        return type(self)(vectors=self.vectors, **{name: column[at] for name, column in columns.items()})
 
     @classmethod
     def concatenate(cls, parts: Sequence[Choices]) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from recommendations.engine.arrays import Reals
 from recommendations.engine.arrivals import draw_rates, group_rates, log_rate_ratio
 from recommendations.engine.collaborative import CollaborativeModel
+from recommendations.engine.columns import Columns
 from recommendations.engine.demand import DEMAND_HALF_LIFE_DAYS, average_rate, days_since, effective_days
 
 
 @dataclass(frozen=True, eq=False)
-class ListingFeatures:
+class ListingFeatures(Columns):
     """Listings as the score reads them: one row each, all of length n.
 
     Attributes:
@@ -36,10 +37,6 @@ class ListingFeatures:
 
     def __len__(self) -> int:
         return len(self.vectors)
-
-    def take(self, rows: NDArray[np.intp]) -> ListingFeatures:
-        """Return the listings at these positions, in that order."""
-        return ListingFeatures(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)

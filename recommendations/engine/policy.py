@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recommendations.engine.arrays import Array, Ids, Reals
+from recommendations.engine.columns import Columns
 
 BEYOND_CAPS = 1_000_000  # one unmet wish outweighs every overstepped cap
 WISH_POWER = 3  # of a wish's share, which it counts by where not all can be met: two weaker ones do not outweigh one
@@ -95,7 +96,7 @@ class ListPolicy:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class Pool(Columns):
     """Candidates of one list, in any order; all arrays of length n.
 
     Attributes:
@@ -169,10 +170,6 @@ class Pool:
     def draws(self) -> NDArray[np.float64]:
         """Scores for exploration, shape (n_draws, n)."""
         return np.atleast_2d(self.exploration_scores.T)
-
-    def take(self, rows: NDArray[np.intp]) -> Pool:
-        """Return the candidates at these positions, in that order."""
-        return Pool(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from recommendations.engine.arrays import Array
 from recommendations.engine.collaborative import CollaborativeModel
+from recommendations.engine.columns import Columns
 from recommendations.engine.encoder import Contributions, Encoder, ListingTable
 from recommendations.engine.prices import CarPrices
 from recommendations.engine.scoring import LinearScore
@@ -24,7 +25,7 @@ STORED_COLD_SCORE = "stranger_score"  # the name of ``cold_score`` in stored art
 
 
 @dataclass(frozen=True, eq=False)
-class Encoded:
+class Encoded(Columns):
     """Listings as a ranker reads them.
 
     Attributes:
@@ -36,10 +37,6 @@ class Encoded:
     mixture: csr_array
     vectors: NDArray[np.float32]
     archetypes: NDArray[np.int32]
-
-    def take(self, rows: NDArray[np.intp]) -> Encoded:
-        """The listings at some positions."""
-        return Encoded(self.mixture[rows], self.vectors[rows], self.archetypes[rows])
 
 
 @dataclass(frozen=True)

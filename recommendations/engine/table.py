@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from catalog.attributes import CATEGORY_FEATURES, NUMBER_FEATURES, columns_of, declare
 from recommendations.engine.arrays import Texts
+from recommendations.engine.columns import Columns
 
 Numbers = NDArray[np.float64]
 
@@ -20,7 +21,7 @@ NUMBER_FIELDS = ("year", "price", *columns_of(NUMBER_FEATURES))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListingTable:
+class ListingTable(Columns):
     """Plain listing fields, one array per field, all of length n.
 
     Texts are object arrays of ``str``, where ``""`` means unknown; numbers are float64, where nan means unknown. Each
@@ -71,10 +72,6 @@ class ListingTable:
 
     def __len__(self) -> int:
         return len(self.make)
-
-    def take(self, rows: Any) -> Self:
-        """The rows at these positions (or under this mask, or in this slice), in that order."""
-        return type(self)(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     @classmethod
     def concatenate(cls, tables: Sequence[ListingTable]) -> Self:

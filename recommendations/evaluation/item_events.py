@@ -6,20 +6,20 @@ Users and items are rows (positions in arrays); time is counted in days from any
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recommendations.engine.arrays import Flags, Integers
+from recommendations.engine.columns import Columns
 
 COLD_EVENTS = 5  # a user or an item with fewer events before a moment is cold
 
 
 @dataclass(frozen=True, eq=False)
-class ItemEvents:
+class ItemEvents(Columns):
     """Who went for what, all arrays of shape (n_events,).
 
     Attributes:
@@ -31,6 +31,8 @@ class ItemEvents:
     Raises:
         ValueError: If lengths disagree, a row is out of range, a time is not finite, or a weight is not positive.
     """
+
+    SHARED = ("n_users", "n_items")
 
     users: NDArray[np.intp]
     items: NDArray[np.intp]
@@ -52,14 +54,6 @@ class ItemEvents:
 
     def __len__(self) -> int:
         return len(self.users)
-
-    def take(self, at: Integers | Flags) -> ItemEvents:
-        """Events at some positions, or where a mask is true."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        taken: dict[str, Any] = {
-            name: value[at] if isinstance(value, np.ndarray) else value for name, value in values.items()
-        }
-        return ItemEvents(**taken)
 
     def between(self, day: float, until: float) -> ItemEvents:
         """Events from a day on and before another."""

@@ -14,7 +14,8 @@ from psycopg.types.numeric import Int8
 
 from accounts.models import Buyer
 from catalog.querysets import ITEMS
-from recommendations.engine.arrays import Flags, Integers, first_of_runs, rank_in_runs
+from recommendations.engine.arrays import first_of_runs, rank_in_runs
+from recommendations.engine.columns import Columns
 from recommendations.models import EventKind, Interaction, ServedList
 from recommendations.models.arrays import as_objects, read_columns
 from recommendations.models.bots import is_person
@@ -73,12 +74,14 @@ DATABASE = DatabaseLog()
 
 
 @dataclass(frozen=True)
-class EventRows:
+class EventRows(Columns):
     """Events as columns, all of length n, oldest first. ``listing_ids`` is 0 for a search, and for a deleted car.
 
     ``log`` is where they were read from, and knows the rest of them. ``dwell_seconds`` says how long a page was looked
     at, nan where that is not known; left out: of none.
     """
+
+    SHARED = ("log",)
 
     ids: NDArray[np.int64]
     buyer_ids: NDArray[np.int64]
@@ -110,11 +113,6 @@ class EventRows:
         names = [each.name for each in fields(cls) if each.name != "log"]
         columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         return replace(parts[0], **columns)
-
-    def take(self, at: Integers | Flags) -> EventRows:
-        """Events at some positions, or where a mask is true."""
-        columns = {each.name: getattr(self, each.name)[at] for each in fields(self) if each.name != "log"}
-        return replace(self, **columns)
 
     def shown_beside(self, at_most: int) -> ShownBeside:
         """What was shown beside the listing of each event, down to a position."""

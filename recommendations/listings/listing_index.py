@@ -28,6 +28,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from jobs.isolation import each_that_works
+from recommendations.engine.columns import Columns
 from recommendations.engine.draws import hashed
 from recommendations.listings import shared
 from recommendations.listings.cars import KeptCars, keys_of
@@ -48,7 +49,7 @@ SEEN_AT_MOST = 4 * UPDATED_PER_SYNC  # lines that are read again for each questi
 
 
 @dataclass(frozen=True, eq=False)
-class Additions:
+class Additions(Columns):
     """Listings with everything computed that the index holds: adding them only copies.
 
     Attributes:
@@ -65,10 +66,6 @@ class Additions:
     @property
     def listing_ids(self) -> NDArray[np.int64]:
         return self.derived.rows.listing_ids
-
-    def take(self, at: NDArray[np.intp]) -> Additions:
-        """Return the listings at some positions."""
-        return Additions(self.derived.take(at), self.similar[at])
 
 
 @dataclass(frozen=True, eq=False)

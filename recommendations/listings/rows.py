@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from catalog.attributes import CATEGORIES, CATEGORY_FEATURES, NUMBER_FEATURES, R
 from catalog.currencies import exchange_rates as currencies_worth
 from catalog.models import Listing
 from recommendations.engine.arrays import Array
+from recommendations.engine.columns import Columns
 from recommendations.engine.stock import FOREVER
 from recommendations.engine.table import NUMBER_FIELDS, ListingTable
 from recommendations.models.arrays import as_objects, read_queryset
@@ -53,7 +54,7 @@ TAGS = {"tags_json": Func("tags", function="array_to_json", output_field=TextFie
 
 
 @dataclass(frozen=True)
-class ListingRows:
+class ListingRows(Columns):
     """Listings as columns, all of length n.
 
     ``table`` holds what the encoder reads and price filters compare: prices are in the market's currency, nan where no
@@ -76,14 +77,6 @@ class ListingRows:
 
     def __len__(self) -> int:
         return len(self.listing_ids)
-
-    def take(self, at: NDArray[np.intp]) -> ListingRows:
-        """The listings at some positions, in the order of these positions."""
-        names = [field.name for field in fields(self) if field.name not in ("table", "others")]
-        others = {name: array[at] for name, array in self.others.items()}
-        return ListingRows(
-            table=self.table.take(at), others=others, **{name: getattr(self, name)[at] for name in names}
-        )
 
     def category(self, name: str) -> NDArray[np.object_]:
         return self.others[name] if name in self.others else getattr(self.table, name)

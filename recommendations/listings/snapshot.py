@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from catalog.attributes import RANGES
 from catalog.filters import ListingFilters
 from recommendations.engine.arrays import Array
+from recommendations.engine.columns import Columns
 from recommendations.engine.features import ListingFeatures, Market
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.stock import FOREVER, Stock
@@ -47,7 +48,7 @@ DERIVED = ("vectors", "archetypes", "deals", "is_plausible")  # what a ranker ma
 
 
 @dataclass(frozen=True, eq=False)
-class Derived:
+class Derived(Columns):
     """Listings with the columns that a ranker computes for them; computing these takes longer than writing them."""
 
     rows: ListingRows
@@ -60,12 +61,6 @@ class Derived:
     def of(cls, ranker: Ranker, rows: ListingRows, vectors: NDArray[np.float32]) -> Self:
         archetypes = ranker.collaborative.archetypes.assign(rows.table)
         return cls(rows, vectors, archetypes, *ranker.prices.deals_and_plausibility(rows.table))
-
-    def take(self, at: NDArray[np.intp]) -> Self:
-        """The listings at some positions."""
-        return type(self)(
-            self.rows.take(at), self.vectors[at], self.archetypes[at], self.deals[at], self.is_plausible[at]
-        )
 
 
 class ListingSnapshot:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from catalog.imports.names import slug_of
 from catalog.search.towns import read_town_table
 from recommendations.engine.arrays import Array, Flags, Floats, Integers, Texts
+from recommendations.engine.columns import Columns
 from recommendations.engine.table import ListingTable
 from recommendations.simulation import adverts
 from recommendations.simulation.adverts import EQUIPMENT, CarText
@@ -61,7 +62,7 @@ UNKNOWN_SHARE = {"colour": 0.04, "engine_l": 0.01, "power_kw": 0.05, "consumptio
 
 
 @dataclass(frozen=True)
-class Market:
+class Market(Columns):
     """Listings of one seed, live and ended, in the order of their numbers; all columns have length n.
 
     Attributes:
@@ -100,11 +101,6 @@ class Market:
 
     def __len__(self) -> int:
         return len(self.table)
-
-    def take(self, rows: Integers | Flags | slice) -> Self:
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        table = columns.pop("table").take(rows)
-        return type(self)(table=table, **{name: column[rows] for name, column in columns.items()})
 
     def is_on_sale(self, rows: Integers, moment_s: Array | float) -> NDArray[np.bool_]:
         """Whether the listings were for sale that many seconds before the anchor; rows and times broadcast."""
