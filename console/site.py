@@ -80,7 +80,7 @@ NAVIGATION = [
             "link": reverse_lazy("admin:recommendations_tastemap_map"),
         },
         page("Evaluations", "query_stats", "recommendations", "evaluation"),
-        page("Trials of weights", "balance", "recommendations", "weighttrial"),
+        page("Offline tests of weights", "balance", "recommendations", "weighttrial"),
         page("Judgements of the feed", "gavel", "recommendations", "feedjudgement"),
         page("Event kinds", "tune", "recommendations", "eventkind"),
         page("Placements", "dashboard_customize", "recommendations", "placement"),

@@ -10,23 +10,23 @@ from unfold.decorators import display
 
 from console.formats import NONE, table
 from jobs.admin.base import JobAdmin
-from recommendations.admin.pages import describe_trial
+from recommendations.admin.pages import describe_offline_test
 from recommendations.models import WeightTrial
 
 
 @admin.register(WeightTrial)
 class OfflineTestAdmin(JobAdmin):
     empty_help = (
-        "A trial says what other weights would have done to past lists; it is started at “Try weights” of "
-        "the event kinds or a placement."
+        "An offline test says what other weights would have done to past lists; it is started at “Try weights” "
+        "of the event kinds or a placement."
     )
     list_display = ["name", "status_badge", "progress_bar", "took", "placement", "started_by", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["placement", "started_by"]
     readonly_fields = ["found", "differences"]
     fieldsets = [
-        ("What came of it", {"fields": ["found"]}),
-        ("What was tried", {"fields": ["placement", "differences"]}),
+        ("Result", {"fields": ["found"]}),
+        ("Arguments", {"fields": ["placement", "differences"]}),
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "heartbeat_at")]}),
     ]
 
@@ -37,13 +37,13 @@ class OfflineTestAdmin(JobAdmin):
     def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_run_offline_tests(request)
 
-    @display(description="Trial", ordering="pk")
+    @display(description="Offline test", ordering="pk")
     def name(self, offline_test: WeightTrial) -> str:
-        return f"Trial {offline_test.pk}"
+        return f"Offline test {offline_test.pk}"
 
     @display(description="Found")
     def found(self, offline_test: WeightTrial) -> str | SafeString:
-        return describe_trial(offline_test.result) if offline_test.result else "Nothing yet."
+        return describe_offline_test(offline_test.result) if offline_test.result else "Nothing yet."
 
     @display(description="Differences")
     def differences(self, offline_test: WeightTrial) -> str | SafeString:

@@ -107,8 +107,8 @@ def in_one_word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and abs(value) < 100_000 else str(value)
 
 
-def describe_trial(result: Mapping[str, Any]) -> str | SafeString:
-    """What a trial found: a sentence, and the figures as a table."""
+def describe_offline_test(result: Mapping[str, Any]) -> str | SafeString:
+    """Return the result of an offline test: a sentence, and the figures as a table."""
     if not result.get("figures"):
         return "No buyer could be tested: none did anything new in the last days of the log."
     moment = datetime.fromisoformat(result["moment"])

@@ -22,7 +22,7 @@ from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import author
 from recommendations.admin.offline_tests import may_run_offline_tests
-from recommendations.admin.pages import RowsPage, describe_trial, preview_shown
+from recommendations.admin.pages import RowsPage, describe_offline_test, preview_shown
 from recommendations.admin.weights_forms import KindsForm, MixForm, PreviewForm
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.offline_test_runs import find_offline_test, start_offline_test
@@ -66,11 +66,11 @@ class WeightsPage(RowsPage):
         return super().get_context_data(**kwargs, **context)
 
     def measured(self, form: PreviewForm) -> dict[str, Any]:
-        """The trial of what the preview shows, if one was started."""
+        """Return the offline test of what the preview shows, if one was started."""
         offline_test = find_offline_test(*form.setups()) if form.changes else None
         if offline_test is None:
             return {"may_run_offline_tests": may_run_offline_tests(self.request)}
-        found = describe_trial(offline_test.result) if offline_test.status == WeightTrial.Status.DONE else ""
+        found = describe_offline_test(offline_test.result) if offline_test.status == WeightTrial.Status.DONE else ""
         again = offline_test.status == WeightTrial.Status.FAILED and may_run_offline_tests(self.request)
         return {
             "offline_test": offline_test,

@@ -57,7 +57,7 @@ class EvaluationFigure(models.Model):
 
 
 class WeightTrial(Job):
-    """Other weights or rules, tried on what buyers did: lists made both ways for a moment of the past, and measured."""
+    """An offline test of other weights or rules: past lists made both ways, and compared by what buyers did then."""
 
     TASK = "recommendations.try_weights"
 
@@ -66,16 +66,16 @@ class WeightTrial(Job):
     )
     before = models.JSONField(default=dict, help_text="Weights and rules as they were stored.")
     after = models.JSONField(default=dict, help_text="The same, as they would be.")
-    digest = models.CharField(max_length=32, editable=False, help_text="Of all of this: finds the trial of a preview.")
+    digest = models.CharField(max_length=32, editable=False, help_text="Of all of this: finds the test of a preview.")
     result = models.JSONField(default=dict, blank=True, help_text="Moment, buyers and figures, once done.")
 
     class Meta(Job.Meta):
-        verbose_name = "trial of weights"
-        verbose_name_plural = "trials of weights"
+        verbose_name = "offline test of weights"
+        verbose_name_plural = "offline tests of weights"
         indexes = [
-            # the newest trial of what a preview shows
+            # the newest test of what a preview shows
             models.Index(fields=["digest", "-created_at"], name="trial_of_preview"),
         ]
 
     def __str__(self) -> str:
-        return f"trial {self.pk} ({self.get_status_display()})"
+        return f"offline test {self.pk} ({self.get_status_display()})"

@@ -246,7 +246,7 @@ def test_a_preview_is_measured_by_a_worker_and_shows_what_it_found(
         answer = operator.post(kinds_page(), measuring(operator, asked))
     offline_test = WeightTrial.objects.get()
     assert queued == [("recommendations.try_weights", offline_test.pk)]
-    assert AuditEntry.objects.get().object_name.startswith("trial")
+    assert AuditEntry.objects.get().object_name.startswith("offline test")
     assert EventKind.objects.get(slug="view").weight == 1
     followed = operator.get(answer.url.partition("#")[0])
     assert f"/weighttrial/{offline_test.pk}/progress/" in followed.text

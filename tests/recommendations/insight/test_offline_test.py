@@ -1,4 +1,4 @@
-"""Trials of weights and rules: what they find in a market whose answer is known, and how their rows live."""
+"""Offline tests of weights and rules: what they find in a market whose answer is known, and how their rows live."""
 
 from datetime import timedelta
 
