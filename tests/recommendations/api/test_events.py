@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -6,6 +6,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import Buyer
+from recommendations.events import recording
 from recommendations.models import Interaction
 from tests.factories import ListingFactory
 
@@ -73,13 +74,34 @@ def test_a_thousand_events_of_a_hundred_buyers_cost_as_many_queries_as_one(
     assert Buyer.objects.filter(external_id__startswith="buyer-").count() == 100
 
 
-def test_one_event_costs_few_statements(as_alice, car, django_assert_max_num_queries):
+def test_one_event_costs_few_statements(as_alice, car, monkeypatch, django_assert_max_num_queries):
+    monkeypatch.setattr(recording, "is_near_a_month", lambda moment: False)  # on whatever day this runs
     body = {"kind": "view", "listing_id": car.pk}
     with django_assert_max_num_queries(5):  # the buyer, what it is checked against, the insert, and around it
         as_alice.post(EVENTS, {**body, "event_id": "e-1"})
     with django_assert_max_num_queries(7):  # the car besides, and which ranker is live where no index is loaded
         as_alice.get(f"/api/v1/cars/detail/{car.pk}")
     assert Interaction.objects.count() == 2
+
+
+def test_in_the_hours_around_the_first_of_a_month_an_event_is_compared_before_it_is_written(
+    as_alice, car, monkeypatch, django_assert_max_num_queries
+):
+    monkeypatch.setattr(recording, "is_near_a_month", lambda moment: True)
+    body = {"kind": "view", "listing_id": car.pk, "event_id": "e-1"}
+    with django_assert_max_num_queries(12):  # a savepoint and what the sender sent before, besides
+        assert counts(as_alice.post(EVENTS, body)) == (1, 0)
+    assert counts(as_alice.post(EVENTS, body)) == (0, 1)
+    assert Interaction.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_near"),
+    [("2026-11-30T22:59:00Z", False), ("2026-11-30T23:01:00Z", True), ("2026-12-01T00:59:00Z", True),
+     ("2026-12-01T01:01:00Z", False), ("2027-01-01T00:00:00Z", True), ("2028-02-29T12:00:00Z", False)],
+)  # fmt: skip
+def test_near_a_month_is_within_an_hour_of_its_first_moment(moment, is_near):
+    assert recording.is_near_a_month(datetime.fromisoformat(moment)) == is_near
 
 
 @pytest.mark.parametrize(
