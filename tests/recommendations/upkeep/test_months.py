@@ -32,9 +32,16 @@ from tests.months import MIGRATION, MODELS, as_one_table, months_put_back
 from web.postgres import months
 from web.servers import connection_parameters
 
-DECEMBER = datetime(2026, 12, 15, tzinfo=UTC)
 NOW = timezone.now()
-SUMMER = datetime(2027, 7, 20, tzinfo=UTC)
+EARLIER = NOW - timedelta(days=15)  # in the oldest part, whenever the tables were made
+
+
+def month(later: int, day: int = 1) -> datetime:
+    """A day of a month to come. The second from now is the first that always has a part of its own."""
+    return months.beginning_of_month(NOW, later) + timedelta(days=day - 1)
+
+
+NIGHT = month(8, day=20)  # a hundred days before it is a day of the fifth month
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,7 +61,7 @@ def reader() -> Iterator[psycopg.Connection]:
 
 
 def impression(**fields) -> Impression:
-    given = {"event_id": uuid.uuid4().hex, "sender": "key:1", "content_digest": 1, "occurred_at": DECEMBER}
+    given = {"event_id": uuid.uuid4().hex, "sender": "key:1", "content_digest": 1, "occurred_at": EARLIER}
     return Impression.objects.create(**{**given, "positions": [1], **fields})
 
 
@@ -105,7 +112,7 @@ def file_of(table: str) -> int:
 # --- An existing database --------------------------------------------------------------------------------------------
 def test_a_database_with_rows_is_upgraded_in_place_and_nothing_is_written_anew():
     as_one_table()
-    rows = one_of_each(DECEMBER)
+    rows = one_of_each(EARLIER)
     before = {monthly: (description(monthly.table), file_of(monthly.table)) for monthly in kept.TABLES}
     EventKey.objects.all().delete()  # the release before knew none
     with connection.schema_editor(atomic=False) as editor:
@@ -147,7 +154,7 @@ def test_a_reader_who_goes_on_for_long_is_not_waited_for_and_keeps_nothing_from_
     settings.MIGRATION_LOCK_SECONDS = 1
     monkeypatch.setattr(months, "ATTEMPTS", 1)
     as_one_table()
-    rows = one_of_each(DECEMBER)
+    rows = one_of_each(EARLIER)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM recommendations_servedlist")
     with pytest.raises(OperationalError) as refusal:
@@ -179,10 +186,10 @@ def test_months_are_made_ahead_and_old_ones_dropped_while_the_site_is_used(reade
     is_over, problems = threading.Event(), []
     site = threading.Thread(target=use_the_site, args=(reader, is_over, problems))
     site.start()
-    for month in (1, 3, 5):
-        kept.make_months(datetime(2027, month, 10, tzinfo=UTC))
-    rows = [one_of_each(datetime(2027, month, 10, tzinfo=UTC)) for month in (1, 2, 6)]
-    removed = remove_old_rows(now=SUMMER)
+    for later in (2, 4, 6):
+        kept.make_months(month(later, day=10))
+    rows = [one_of_each(month(later, day=10)) for later in (2, 3, 7)]
+    removed = remove_old_rows(now=NIGHT)
     is_over.set()
     site.join()
     assert problems == []
@@ -192,10 +199,10 @@ def test_months_are_made_ahead_and_old_ones_dropped_while_the_site_is_used(reade
     for monthly, model in MODELS.items():
         assert list(model.objects.all()) == [rows[-1][monthly]]
         oldest, *others = months.parts_of(monthly.table)
-        assert (oldest.is_oldest, oldest.until) == (True, datetime(2027, 4, 1, tzinfo=UTC))
+        assert (oldest.is_oldest, oldest.until) == (True, month(5))
         assert [part.since for part in others] == [part.until for part in [oldest, *others][:-1]]
     assert EventKey.objects.count() == 2
-    again = InteractionFactory(event_id=rows[0][kept.EVENTS].event_id, received_at=DECEMBER)
+    again = InteractionFactory(event_id=rows[0][kept.EVENTS].event_id, received_at=EARLIER)
     assert part_of(again) == months.parts_of(kept.EVENTS.table)[0].name, "no moment is without a part"
     with pytest.raises(IntegrityError), transaction.atomic():
         InteractionFactory(event_id=again.event_id)
@@ -203,26 +210,26 @@ def test_months_are_made_ahead_and_old_ones_dropped_while_the_site_is_used(reade
 
 def test_a_month_of_lists_that_an_event_names_is_not_dropped_and_loses_its_other_lists(settings):
     settings.KEEP_LISTS_DAYS = 100
-    kept.make_months(datetime(2027, 5, 10, tzinfo=UTC))
-    named, _ = (ServedListFactory(served_at=datetime(2027, 1, 9, tzinfo=UTC)) for _ in range(2))
-    InteractionFactory(served_list=named, received_at=datetime(2027, 1, 9, tzinfo=UTC))
-    assert remove_old_rows(now=SUMMER)["lists"] == 1
+    kept.make_months(month(6, day=10))
+    named, _ = (ServedListFactory(served_at=month(2, day=9)) for _ in range(2))
+    InteractionFactory(served_list=named, received_at=month(2, day=9))
+    assert remove_old_rows(now=NIGHT)["lists"] == 1
     assert list(ServedList.objects.all()) == [named]
-    assert months.parts_of(kept.LISTS.table)[0].until == datetime(2027, 1, 1, tzinfo=UTC)
+    assert months.parts_of(kept.LISTS.table)[0].until == month(2)
 
 
 @pytest.mark.parametrize("is_detached", [True, False])
 def test_a_removal_that_was_cut_short_is_finished_by_the_next_night(is_detached):
-    kept.make_months(datetime(2027, 5, 10, tzinfo=UTC))
+    kept.make_months(month(6, day=10))
     oldest = months.parts_of(kept.EVENTS.table)[0]
     with connection.cursor() as cursor:
         cursor.execute(f"COMMENT ON TABLE {oldest.name} IS '{months.TO_GO}'")
         if is_detached:
             cursor.execute(f"ALTER TABLE {kept.EVENTS.table} DETACH PARTITION {oldest.name}")
-    kept.make_months(datetime(2027, 5, 10, tzinfo=UTC))
+    kept.make_months(month(6, day=10))
     parts = months.parts_of(kept.EVENTS.table)
     assert (parts[0].is_oldest, parts[0].until) == (True, oldest.until)
-    assert InteractionFactory(received_at=DECEMBER)
+    assert InteractionFactory(received_at=EARLIER)
 
 
 # --- An event id is unique over all months ---------------------------------------------------------------------------
@@ -260,9 +267,9 @@ def test_two_requests_of_two_months_that_do_not_see_each_other_write_an_event_on
 
 def test_what_is_said_of_items_of_the_feed_twice_counts_once_over_months():
     item = ListingFactory(source="items")
-    assert feed.write_actions("u", [item.pk], ["like"], ["feed-a"], DECEMBER.timestamp()) == 1
+    assert feed.write_actions("u", [item.pk], ["like"], ["feed-a"], EARLIER.timestamp()) == 1
     Interaction.objects.update(received_at=timezone.now() + timedelta(days=70))
-    assert feed.write_actions("u", [item.pk, item.pk], ["like"] * 2, ["feed-a", "feed-b"], DECEMBER.timestamp()) == 1
+    assert feed.write_actions("u", [item.pk, item.pk], ["like"] * 2, ["feed-a", "feed-b"], EARLIER.timestamp()) == 1
 
 
 def test_a_key_goes_with_its_event_and_is_of_its_sender():
@@ -343,7 +350,7 @@ def test_an_event_that_is_removed_while_keys_are_noted_leaves_none(reader):
 
 @pytest.mark.parametrize("emptied", [kept.EVENTS, kept.IMPRESSIONS])
 def test_a_table_that_is_emptied_whole_leaves_no_key(emptied):
-    one_of_each(DECEMBER)
+    one_of_each(EARLIER)
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {emptied.table}")
     assert EventKey.objects.count() == 1
@@ -470,7 +477,7 @@ def test_a_part_that_can_not_be_dropped_yet_leaves_no_moment_without_one(reader,
     reader.execute("SELECT count(*) FROM catalog_listing")
     with pytest.raises(OperationalError):
         months.drop_parts(kept.EVENTS, [oldest])
-    assert InteractionFactory(received_at=DECEMBER)
+    assert InteractionFactory(received_at=EARLIER)
     reader.execute("COMMIT")
     months.finish(kept.EVENTS)
     parts = months.parts_of(kept.EVENTS.table)
@@ -542,7 +549,7 @@ def test_a_backup_that_begins_with_an_exchange_is_of_the_tables_after_it(tmp_pat
 def test_a_month_that_is_dropped_during_a_backup_waits_for_its_end(tmp_path, monkeypatch):
     for name in ("ATTEMPTS", "ATTEMPTS_TO_DETACH"):
         monkeypatch.setattr(months, name, 1)
-    event = InteractionFactory(received_at=DECEMBER, occurred_at=DECEMBER)
+    event = InteractionFactory(received_at=EARLIER, occurred_at=EARLIER)
     oldest = months.parts_of(kept.EVENTS.table)[0]
     assert part_of(event) == oldest.name
     rows_of = backup.rows_of
