@@ -83,7 +83,7 @@ def see(buyer, served_list, *positions) -> None:
 
 
 def beside(event: Interaction) -> list[int]:
-    found = read_events(timezone.now() - timedelta(days=400)).shown_beside(30)
+    found = read_events(event.occurred_at - timedelta(days=1)).shown_beside(30)
     return found.listing_ids[found.event_ids == event.pk].tolist()
 
 

@@ -37,7 +37,7 @@ from recommendations.training.runs import learn_and_test
 from recommender_site import env
 from recommender_site.operations.doctor import look_at_cluster
 from recommender_site.operations.findings import Level
-from tests.factories import BuyerFactory, InteractionFactory, ServedListFactory
+from tests.factories import PUBLISHED_AT, BuyerFactory, InteractionFactory, ServedListFactory
 from tests.markets import trained_market
 
 CLOSE = {"rtol": 0, "atol": 1e-6}
@@ -245,7 +245,7 @@ def test_partitions_hold_whole_buyers_in_order_and_every_event_once():
         buyer = BuyerFactory(external=True)
         for _ in range(1 + number % 4):
             InteractionFactory(buyer=buyer)
-    events = read_events(timezone.now() - timedelta(days=365))
+    events = read_events(PUBLISHED_AT)
     for n_parts in (1, 2, 5, 40):
         parts = divided(events, n_parts)
         assert len(parts) <= n_parts
