@@ -143,7 +143,7 @@ try:
     # --- Tokens and throttles ----------------------------------------------------------------------------------------
     ACCESS_TOKEN_MINUTES = read.integer("ACCESS_TOKEN_MINUTES", 60, 1, 1440)
     REFRESH_TOKEN_DAYS = read.integer("REFRESH_TOKEN_DAYS", 14, 1, 365)
-    THROTTLE_USER = env.str("THROTTLE_USER", "6000/min", validate=read.a_rate)
+    THROTTLE_USER = env.str("THROTTLE_USER", "60000/min" if DEMO_MODE else "6000/min", validate=read.a_rate)
     THROTTLE_API_KEY = env.str("THROTTLE_API_KEY", "60000/min", validate=read.a_rate)
     THROTTLE_GUEST = env.str("THROTTLE_GUEST", "600/min", validate=read.a_rate)  # by address
     THROTTLE_OPEN = env.str("THROTTLE_OPEN", "600000/min", validate=read.a_rate)  # open /infer and feed, by address

@@ -69,6 +69,12 @@ def in_words(default: object) -> str:
     return ",".join(default) if isinstance(default, list) else str(default)
 
 
+@pytest.mark.parametrize(("is_demo", "rate"), [("True", "60000/min"), ("False", "6000/min")])
+def test_one_user_of_a_load_test_may_stand_for_many_in_demo_mode_alone(environment, is_demo, rate):
+    environment.setenv("DEMO_MODE", is_demo)
+    assert load()["REST_FRAMEWORK"]["DEFAULT_THROTTLE_RATES"]["user"] == rate
+
+
 @pytest.mark.parametrize("name", ENOUGH)
 def test_a_missing_variable_is_refused_by_name(environment, name):
     environment.delenv(name)
