@@ -21,6 +21,9 @@ BEYOND_CAPS = 1_000_000  # one unmet wish outweighs every overstepped cap
 WISH_POWER = 3  # of a wish's share, which it counts by where not all can be met: two weaker ones do not outweigh one
 WISH_UNITS = 1_000  # of the whole numbers that wishes are counted in
 PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
+# Share from which wishes are sought in one car: of answers and saved searches. Conditions of a search have their shares
+# each by itself, since buyers search one way and choose another: together they cost 2% of an oracle's utility at first
+TOGETHER_AT_LEAST = 0.65
 EXPLORATION_DRAWS = 16  # of a preference, of which each place that explores takes one: what it can tell apart is 1/16
 
 
@@ -57,8 +60,8 @@ class ListPolicy:
         taste_shares: Share of each interest of a buyer with several: no interest gets much more of the list, from the
             top down, than its share. Left out: one interest.
         wish_shares: Share of each stated wish, 0 to 1: from the top down, at least this share of the positions goes to
-            listings that satisfy it while there are any. Wishes come before caps; only positions of promoted listings
-            are exempt.
+            listings that satisfy it, and from ``TOGETHER_AT_LEAST`` on to listings that satisfy all wishes of at least
+            its share, while there are any. Wishes come before caps; only positions of promoted listings are exempt.
     """
 
     k: int = 20
@@ -289,6 +292,11 @@ class _Wishes:
         self.wishes, self.wish_shares = pool.wishes, np.array(policy.wish_shares)
         self.wish_weights = weights_of_wishes(policy.wish_shares)
         self.n_met, self.n_placed = np.zeros(len(self.wish_shares), dtype=np.int64), 0
+        self.levels = np.unique(self.wish_shares[self.wish_shares >= TOGETHER_AT_LEAST])
+        self.are_together = self.wish_shares >= self.levels[:, None]  # the wishes of each level, and the stronger ones
+        together = [self.wishes[:, these].all(axis=1) for these in self.are_together]
+        self.meets_together = np.array(together, bool).reshape(len(self.levels), len(pool))
+        self.n_met_together = np.zeros(len(self.levels), dtype=np.int64)
         if self.wishes.shape[1] != len(self.wish_shares):
             raise ValueError(f"{self.wishes.shape[1]} wishes do not go with {len(self.wish_shares)} shares")
         if len(self.taste_shares) and (self.tastes >= len(self.taste_shares)).any():
@@ -304,11 +312,27 @@ class _Wishes:
             ahead = np.append(self._ahead(), False)  # the last is for listings of no particular taste
             oversteps = oversteps + ahead[np.maximum(self.tastes, -1)]
         by_caps = self._least(oversteps)
-        is_behind = self.n_met < self.wish_shares * (self.n_placed + 1) - 1e-9
+        is_behind = self._behind()
         if not is_behind.any():
             return by_caps, by_caps
         unmet = ~self.wishes[:, is_behind] @ self.wish_weights[is_behind]
         return self._least(oversteps + unmet * BEYOND_CAPS), by_caps
+
+    def _behind(self) -> NDArray[np.bool_]:
+        """Mark the wishes that the next position has to satisfy for their shares to hold.
+
+        A share holds for each wish, and if it is large for those of at least its share in one car, as long as there are
+        such cars: of answers that name three brands, estates and a budget, it is estates of these brands within it.
+        """
+        is_behind: NDArray[np.bool_] = self.n_met < self._due(self.wish_shares)
+        for level in np.flatnonzero(self.n_met_together < self._due(self.levels)).tolist():
+            if (self.meets_together[level] & self.is_free).any():
+                is_behind |= self.are_together[level]
+        return is_behind
+
+    def _due(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        due: NDArray[np.float64] = shares * (self.n_placed + 1) - 1e-9
+        return due
 
     def _least(self, oversteps: NDArray[np.int64]) -> NDArray[np.bool_]:
         free = np.where(self.is_free, oversteps, np.iinfo(np.int64).max)
@@ -326,6 +350,7 @@ class _Wishes:
         self.is_free[row] = False
         self.n_placed += 1
         self.n_met += self.wishes[row]
+        self.n_met_together += self.meets_together[:, row]
         if len(self.taste_shares) and self.tastes[row] >= 0:
             self.n_of_taste[self.tastes[row]] += 1
         for (codes, cap), n_placed in zip(self.groups, self.n_placed_by_code, strict=True):

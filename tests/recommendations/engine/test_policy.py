@@ -397,5 +397,28 @@ def test_weaker_wishes_cost_a_stronger_one_no_places(seed):
     assert (wishes[got.rows, :2].sum(axis=0) >= 18).all()
 
 
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("share", [0.7, 0.9])
+def test_wishes_that_were_stated_together_are_satisfied_by_the_same_cars(share, seed):
+    """Answers with three brands, a body and a budget: their share of the list goes to cars with all of them."""
+    rng = np.random.default_rng(seed)
+    n, k = 300, 20
+    wishes = rng.random((n, 4)) < rng.uniform(0.2, 0.8, 4)
+    wishes[rng.permutation(n)[:k]] = True
+    pool = Pool(rng.normal(size=n), rng.normal(size=(n, 6)), wishes=wishes)
+    policy = ListPolicy(k=k, max_per_model=0, exploration_share=0, wish_shares=(share,) * 4)
+    met = wishes[build_list(pool, policy, rng).rows]
+    for length in range(1, k + 1):  # from the top down
+        assert met[:length].all(axis=1).sum() >= share * length - 1e-9
+
+
+def test_a_wish_that_is_worn_out_gains_nothing_from_one_that_holds(rng):
+    """The second wish has a share of a tenth: cars for the first one need not satisfy it beyond that."""
+    wishes = np.array([[True, False]] * 20 + [[True, True]] * 20)
+    pool = Pool(-np.arange(40.0), unlike(40), wishes=wishes)
+    policy = ListPolicy(k=20, diversity=0, max_per_model=0, exploration_share=0, wish_shares=(0.9, 0.1))
+    assert wishes[build_list(pool, policy, rng).rows].sum(axis=0).tolist() == [20, 2]
+
+
 def test_wishes_of_one_strength_count_alike_and_none_counts_for_nothing():
     assert weights_of_wishes([0.9, 0.9, 0.5, 0.01]).tolist() == [729, 729, 125, 1]
