@@ -340,7 +340,8 @@ class ExplorationSource(Source):
     name, share = "exploration", 0.05
 
     def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
-        return Reason(Kind.A_LITTLE_DIFFERENT if is_personal else Kind.DIFFERENT)
+        has_seen = is_personal and facts.get("has_history") is not False  # answers and searches show no car
+        return Reason(Kind.A_LITTLE_DIFFERENT if has_seen else Kind.DIFFERENT)
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         if not buyer_context.is_personal or not context.rules.placement.exploration_positions:

@@ -11,14 +11,13 @@ from catalog.row_filters import satisfies
 from recommendations.buyers.wishes import fields_of
 from recommendations.events.recording import Event, record_interactions
 from recommendations.listings.market_prices import market_prices_of
-from recommendations.models import EventKind, SavedSearch
+from recommendations.models import EventKind, Placement, SavedSearch
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import BuyerFactory
 
 pytestmark = pytest.mark.django_db
 
 FREE = {  # reasons that claim nothing of the buyer's log but what each known buyer has
-    "Something a little different from what you have seen",
     "The kind of car many buyers look for",
     "Something different",
     "Its price has just fallen",
@@ -112,6 +111,7 @@ OF_WISHES = {
     "A good match overall for what you look for": is_match,
     "Matches one of your saved searches": is_saved,
     "Buyers of what you looked at also look at cars like this": lambda buyer, _: has_looked(buyer),
+    "Something a little different from what you have seen": lambda buyer, _: has_looked(buyer),
 }
 
 
@@ -194,6 +194,18 @@ def test_a_saved_search_is_named_to_a_buyer_of_whom_nothing_else_is_known_and_on
     assert all(is_true(reason, buyer, listing) for reason, listing in reasons if "saved" in reason)
     usual = [listing for reason, listing in reasons if "any buyers look" in reason]
     assert not any(satisfies(listing, ListingFilters.from_query(ALL_PARTS)) for listing in usual)
+
+
+def test_nothing_is_said_of_what_was_seen_to_a_buyer_who_only_asked(market):
+    """Cars that explore were “different from what you have seen” to buyers who had answered, and opened no car."""
+    Placement.objects.update(exploration_positions=6)
+    said = set()
+    for body in ("estate", "suv"):
+        for maximum in (9e3, 2e4):
+            buyer = BuyerFactory(external=True, questionnaire={"bodies": [body], "max_price": maximum})
+            said |= {reason for reason, _ in reasons_for(buyer)}
+    assert "Something different." in said
+    assert not any("you have seen" in reason or "you looked at" in reason for reason in said)
 
 
 def test_no_car_is_a_match_for_one_who_asked_for_what_is_not_for_sale_and_did_nothing_else(market):
