@@ -36,8 +36,15 @@ def state_of(rule: MerchandisingRule) -> State:
     return {
         **{name: getattr(rule, name) for name in PLAIN},
         **{name: moment.isoformat() if moment else None for name, moment in moments.items()},
-        **{name: sorted(getattr(rule, name).values_list("pk", flat=True)) for name in RELATIONS},
+        **{name: named_in(rule, name) for name in RELATIONS},
     }
+
+
+def named_in(rule: MerchandisingRule, name: str) -> list[int]:
+    """Return the keys of the rows that a rule names, those included that were removed since."""
+    relation = getattr(rule, name)
+    column = relation.target_field.column
+    return sorted(relation.through._default_manager.filter(merchandisingrule=rule).values_list(column, flat=True))
 
 
 def record_change(rule: MerchandisingRule, before: State | None, by: User | None) -> MerchandisingChange | None:
@@ -66,7 +73,8 @@ def switch(rules: Iterable[MerchandisingRule], *, on: bool, by: User | None) -> 
 def undo_last(rule: MerchandisingRule) -> MerchandisingChange:
     """Undo the newest change that was not undone yet: the rule gets its previous fields, a new one is switched off.
 
-    Rows that the rule named and that were removed since are not restored. Raises NothingToUndo.
+    Cars and sellers that were removed since stay named, so that the rule is about no others; where all its placements
+    were removed it is switched off. Raises NothingToUndo.
     """
     MerchandisingRule.objects.select_for_update().get(pk=rule.pk)
     change = rule.changes.filter(is_undone=False).first()
@@ -84,7 +92,9 @@ def restore(rule: MerchandisingRule, state: State) -> None:
         setattr(rule, name, state[name])
     for name, kind in (*((name, dt.datetime) for name in TIMES), *((name, dt.time) for name in TIMES_OF_DAY)):
         setattr(rule, name, kind.fromisoformat(state[name]) if state[name] else None)  # type: ignore[attr-defined]
+    placements = list(rule.placements.model._default_manager.filter(pk__in=state["placements"]))
+    rule.is_active = rule.is_active and bool(placements or not state["placements"])
     rule.save()
-    for name in RELATIONS:
-        relation = getattr(rule, name)
-        relation.set(relation.model._default_manager.filter(pk__in=state[name]))
+    rule.placements.set(placements)
+    for name in ("sellers", "listings"):
+        getattr(rule, name).set(state[name])

@@ -121,11 +121,15 @@ def compiled(
 
 
 def read_rules() -> tuple[Rule, ...]:
-    """Read every active rule that has not ended, in order; in one query."""
+    """Read every active rule that has not ended, in order; in one query.
+
+    A rule that names no cars at all is left out: every car of the site would be hidden, or be for a pin to choose from.
+    """
     statement, parameters = _query()
     now = timezone.now()
     rows: Any = MerchandisingRule.objects.raw(statement, [now if each == NOW else each for each in parameters])
-    return tuple(compiled(row, row.seller_keys, row.listing_keys, row.placement_slugs) for row in rows)
+    rules = (compiled(row, row.seller_keys, row.listing_keys, row.placement_slugs) for row in rows)
+    return tuple(rule for rule in rules if rule.target)
 
 
 @lru_cache(maxsize=1)

@@ -159,6 +159,21 @@ class MerchandisingRule(models.Model):
         return (self.from_time, self.until_time) if self.from_time and self.until_time else None
 
 
+def _keep_named(field: str, model: str, on_delete: Any) -> None:
+    """Say what becomes of the names in a rule when a row that it names is removed; Django has no option for it.
+
+    Without a name a rule would be about every car, or about every list.
+    """
+    through = getattr(MerchandisingRule, field).through
+    through._meta.get_field(model).remote_field.on_delete = on_delete
+
+
+# A car or seller that is gone stays named, without a constraint: the rule is about no car. A named placement cannot go.
+_keep_named("sellers", "seller", models.DO_NOTHING)
+_keep_named("listings", "listing", models.DO_NOTHING)
+_keep_named("placements", "placement", models.PROTECT)
+
+
 class MerchandisingChange(models.Model):
     """One change of a rule with both sides, so that it can be taken back; the audit log says the same in words."""
 

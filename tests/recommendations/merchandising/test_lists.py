@@ -5,17 +5,21 @@ from datetime import timedelta
 from math import log
 
 import pytest
+from django.db import transaction
+from django.db.models import ProtectedError
 from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.engine.reasons import operator_breakdown
 from recommendations.listings.index import borrow_index, drop_index
+from recommendations.merchandising.changes import record_change, state_of, undo_last
+from recommendations.merchandising.rules import forget_rules
 from recommendations.models import MerchandisingRule, Placement, RankerVersion, ServedList
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.recommended import RecommendedList
 from recommendations.serving.similar import similar_listings
-from tests.factories import BuyerFactory, PlacementFactory, SellerFactory
+from tests.factories import BuyerFactory, ListingFactory, PlacementFactory, SellerFactory
 from tests.markets import Market, view
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
@@ -308,3 +312,48 @@ def test_a_change_is_followed_by_the_next_list_though_lists_are_cached(market, f
     row.is_active = False
     row.save()
     assert ids(recommend(ListRequest(buyer=fan, k=5))) == before
+
+
+@pytest.mark.parametrize("action", ["hide", "pin", "cap", "boost"])
+@pytest.mark.parametrize("named", ["sellers", "listings"])
+@pytest.mark.parametrize("target", [{}, {"makes": ["bmw"]}])
+def test_a_rule_whose_cars_are_gone_is_about_no_others(market, fan, action, named, target):
+    """Hiding a car that was removed since hid every car of the site; undoing a change of the rule did it again."""
+    gone = SellerFactory() if named == "sellers" else ListingFactory()
+    numbers = {"position": 1} if action == "pin" else {"share": 0} if action == "cap" else {"strength": 300}
+    row = rule(action, target=target, **{named: [gone]}, **({} if action == "hide" else numbers))
+    before = state_of(row)
+    row.note = "Changed."
+    row.save()
+    record_change(row, before, None)
+    MerchandisingRule.objects.update(is_active=False)
+    usual = recommend(ListRequest(buyer=fan, k=8))
+    MerchandisingRule.objects.update(is_active=True)
+    gone.delete()
+    forget_rules()
+    for _ in range(2):
+        answer = recommend(ListRequest(buyer=fan, k=8))
+        assert ids(answer) == ids(usual)
+        assert {item.placed_by for item in answer.items} == {item.placed_by for item in usual.items}
+        if row.changes.filter(is_undone=False).exists():
+            undo_last(row)
+            forget_rules()
+
+
+def test_a_rule_that_names_no_cars_is_not_followed(market, fan):
+    rule("hide")
+    assert len(recommend(ListRequest(buyer=fan, k=8)).items) == 8
+
+
+def test_a_placement_that_a_rule_names_cannot_be_removed_or_the_rule_would_be_for_all_lists(market):
+    placement = PlacementFactory(slug="beside")
+    row = rule("hide", target={"makes": ["bmw"]}, placements=[placement])
+    with pytest.raises(ProtectedError), transaction.atomic():
+        placement.delete()
+    before = state_of(row)
+    row.placements.set([Placement.objects.get(slug="home")])
+    record_change(row, before, None)
+    placement.delete()
+    undo_last(row)
+    row.refresh_from_db()
+    assert not row.is_active
