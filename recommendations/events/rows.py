@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
+from django.db import connection
 from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.types.numeric import Int8
@@ -16,10 +18,11 @@ from accounts.models import Buyer
 from catalog.querysets import ITEMS
 from recommendations.engine.arrays import first_of_runs, rank_in_runs
 from recommendations.engine.columns import Columns
-from recommendations.models import EventKind, Interaction, ServedList
+from recommendations.models import EventKind
 from recommendations.models.arrays import as_objects, read_columns
 from recommendations.models.bots import is_person
 from recommendations.models.impressions import is_seen
+from web.postgres.prepared import preparing_cursor
 
 
 class EventLog(Protocol):
@@ -238,6 +241,43 @@ class ShownBeside:
         return cls(**{name: column[order] for name, column in columns.items()})
 
 
+SHOWN_BESIDE = sql.SQL("""
+WITH mine AS MATERIALIZED (
+    SELECT id, buyer_id, listing_id, occurred_at, served_list_id, attribution, position
+    FROM recommendations_interaction WHERE id = ANY(%(events)s)),
+-- Read once: looked up for each event, the events of a day would be read as often as there are events.
+named AS MATERIALIZED (
+    SELECT id, buyer_id, listing_id, occurred_at, served_list_id FROM recommendations_interaction
+    WHERE served_list_id IS NOT NULL
+    AND buyer_id = ANY(ARRAY(SELECT DISTINCT buyer_id FROM mine WHERE served_list_id IS NULL))
+    AND occurred_at >= (SELECT min(occurred_at) FROM mine) - interval '1 day'
+    AND occurred_at <= (SELECT max(occurred_at) FROM mine) + interval '2 minutes'),
+opened AS (
+    SELECT DISTINCT ON (i.id) i.id, e.served_list_id
+    FROM mine i JOIN named e ON e.buyer_id = i.buyer_id AND e.listing_id = i.listing_id
+    AND e.occurred_at BETWEEN i.occurred_at - interval '1 day' AND i.occurred_at + interval '2 minutes'
+    WHERE i.served_list_id IS NULL
+    ORDER BY i.id, e.occurred_at > i.occurred_at, abs(extract(epoch FROM e.occurred_at - i.occurred_at)), e.id DESC),
+-- What a buyer saw of a list is looked up where there are impressions of it, and whether there are once for each event:
+-- of most lists there are none, so that each of their cars would be looked up in vain.
+served AS MATERIALIZED (
+    SELECT i.id AS event_id, i.listing_id, s.id, s.buyer_id, s.listing_ids, s.filters <> '{{}}' AS is_filtered,
+        EXISTS (SELECT FROM recommendations_impression WHERE served_list_id = s.id AND buyer_id = i.buyer_id)
+            AS has_impressions
+    FROM mine i LEFT JOIN opened ON opened.id = i.id
+    JOIN recommendations_servedlist s ON s.id = coalesce(i.served_list_id, opened.served_list_id)
+    AND i.listing_id = ANY(s.listing_ids)
+    AND (i.attribution <> 'pending' OR (coalesce(i.position, 1) <= cardinality(s.listing_ids)
+        AND (s.buyer_id IS NULL OR s.buyer_id = i.buyer_id
+            OR s.buyer_id IN (SELECT id FROM accounts_buyer WHERE merged_into_id = i.buyer_id)))))
+SELECT served.event_id, shown.position, shown.listing_id,
+    array_position(served.listing_ids, served.listing_id)::bigint, served.is_filtered::int::bigint
+FROM served
+CROSS JOIN LATERAL unnest(served.listing_ids[:%(at_most)s]) WITH ORDINALITY AS shown (listing_id, position)
+WHERE shown.listing_id <> served.listing_id AND CASE WHEN served.has_impressions THEN {is_seen} ELSE true END
+""").format(is_seen=sql.SQL(is_seen("served", "shown.position", "shown.listing_id")))
+
+
 def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
     """What was shown beside the listing of each event, down to a position.
 
@@ -248,36 +288,9 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
     or from that of another buyer are absent; this holds too for events that arrived before their list and are not
     judged yet.
     """
-    query = sql.SQL(
-        "WITH mine AS MATERIALIZED ("
-        "SELECT id, buyer_id, listing_id, occurred_at, served_list_id, attribution, position "
-        "FROM recommendations_interaction WHERE id = ANY(%(events)s)), "
-        # Read once: looked up for each event, the events of a day would be read as often as there are events.
-        "named AS MATERIALIZED (SELECT id, buyer_id, listing_id, occurred_at, served_list_id "
-        "FROM recommendations_interaction WHERE served_list_id IS NOT NULL "
-        "AND buyer_id = ANY(ARRAY(SELECT DISTINCT buyer_id FROM mine WHERE served_list_id IS NULL)) "
-        "AND occurred_at >= (SELECT min(occurred_at) FROM mine) - interval '1 day' "
-        "AND occurred_at <= (SELECT max(occurred_at) FROM mine) + interval '2 minutes'), "
-        "opened AS (SELECT DISTINCT ON (i.id) i.id, e.served_list_id "
-        "FROM mine i JOIN named e ON e.buyer_id = i.buyer_id AND e.listing_id = i.listing_id "
-        "AND e.occurred_at BETWEEN i.occurred_at - interval '1 day' AND i.occurred_at + interval '2 minutes' "
-        "WHERE i.served_list_id IS NULL ORDER BY i.id, e.occurred_at > i.occurred_at, "
-        "abs(extract(epoch FROM e.occurred_at - i.occurred_at)), e.id DESC) "
-        "SELECT i.id, shown.position, shown.listing_id, array_position(s.listing_ids, i.listing_id)::bigint, "
-        "(s.filters <> '{{}}')::int::bigint "
-        "FROM mine i LEFT JOIN opened ON opened.id = i.id "
-        "JOIN recommendations_servedlist s ON s.id = coalesce(i.served_list_id, opened.served_list_id) "
-        "AND i.listing_id = ANY(s.listing_ids) "
-        "AND (i.attribution <> 'pending' OR (coalesce(i.position, 1) <= cardinality(s.listing_ids) "
-        "AND (s.buyer_id IS NULL OR s.buyer_id = i.buyer_id "
-        "OR s.buyer_id IN (SELECT id FROM accounts_buyer WHERE merged_into_id = i.buyer_id)))) "
-        "CROSS JOIN LATERAL unnest(s.listing_ids[:%(at_most)s]) WITH ORDINALITY AS shown (listing_id, position) "
-        "WHERE shown.listing_id <> i.listing_id AND ({is_seen} OR NOT EXISTS ("
-        "SELECT FROM recommendations_impression WHERE served_list_id = s.id AND buyer_id = i.buyer_id))"
-    )
     parameters = {"at_most": at_most, "events": list(map(Int8, event_ids.tolist()))}
     of_event, positions, listing_ids, chosen, is_filtered = read_columns(
-        query.format(is_seen=sql.SQL(is_seen("s", "shown.position", "shown.listing_id"))),
+        SHOWN_BESIDE,
         *[np.int64] * 5,
         parameters=parameters,
         is_planned_once=len(event_ids) <= OF_ONE_BUYER,
@@ -288,16 +301,31 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
     )
 
 
+QUERIES = """
+SELECT id, query::text FROM recommendations_interaction WHERE id = ANY(%(events)s) AND query IS NOT NULL"""
+
+FILTERS_OF_LISTS = """
+SELECT i.id, s.filters::text FROM recommendations_interaction i
+JOIN recommendations_servedlist s ON s.id = i.served_list_id AND s.filters <> '{}'
+WHERE i.id = ANY(%(events)s)"""
+
+
 def read_queries(event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | None]:
     """What the searches among some events asked for, by event id."""
-    searches = Interaction.objects.filter(pk__in=event_ids.tolist(), query__isnull=False)
-    return dict(searches.order_by().values_list("pk", "query"))
+    return read_json(QUERIES, event_ids)
 
 
 def read_filters_of_lists(event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any]]:
     """By what the buyer had filtered the lists that some events name, by event id."""
-    named = Interaction.objects.filter(pk__in=event_ids.tolist(), served_list_id__isnull=False).order_by()
-    by_event = dict(named.values_list("pk", "served_list_id"))
-    lists = ServedList.objects.filter(pk__in=set(by_event.values())).exclude(filters={})
-    filters = dict(lists.values_list("pk", "filters"))
-    return {event_id: filters[key] for event_id, key in by_event.items() if key in filters}
+    return read_json(FILTERS_OF_LISTS, event_ids)
+
+
+def read_json(statement: str, event_ids: NDArray[np.int64]) -> dict[int, Any]:
+    """What a statement finds of some events, by event id. It is planned once for a connection: asked of one buyer, an
+    ORM's query took longer to be put together than to be answered."""
+    if not len(event_ids):
+        return {}
+    cursor_of = preparing_cursor(connection) if len(event_ids) <= OF_ONE_BUYER else connection.cursor()
+    with cursor_of as cursor:
+        cursor.execute(statement, {"events": list(map(Int8, event_ids.tolist()))})
+        return {event_id: json.loads(content) for event_id, content in cursor.fetchall()}

@@ -5,12 +5,12 @@ import pytest
 from django.db import connection
 
 from recommendations.buyers.lag import waited_for_the_loop
-from recommendations.events.rows import OF_ONE_BUYER, read_shown_beside
+from recommendations.events.rows import OF_ONE_BUYER, read_filters_of_lists, read_queries, read_shown_beside
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize(("is_behind_pgbouncer", "n_planned"), [(False, 2), (True, 0)])
+@pytest.mark.parametrize(("is_behind_pgbouncer", "n_planned"), [(False, 4), (True, 0)])
 def test_questions_about_one_buyer_are_planned_once(settings, is_behind_pgbouncer, n_planned):
     connection.close()
     connection.close_pool()  # a session that has planned nothing
@@ -18,7 +18,12 @@ def test_questions_about_one_buyer_are_planned_once(settings, is_behind_pgbounce
     for ids in ([7], [2**40, 3], list(range(1, 20))):
         read_shown_beside(np.array(ids, np.int64), at_most=30)
         waited_for_the_loop(ids, version_id=ids[0])
-    read_shown_beside(np.arange(1, OF_ONE_BUYER + 2), at_most=30)
+        read_queries(np.array(ids, np.int64))
+        read_filters_of_lists(np.array(ids, np.int64))
+    of_many = np.arange(1, OF_ONE_BUYER + 2)
+    read_shown_beside(of_many, at_most=30)
+    read_queries(of_many)
+    read_filters_of_lists(of_many)
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement FROM pg_prepared_statements WHERE NOT from_sql")
         assert len(cursor.fetchall()) == n_planned
