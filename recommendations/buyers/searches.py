@@ -37,10 +37,28 @@ FILTERS_OF_FIELD: dict[str, tuple[str, ...]] = {
 }
 
 
-# A field, what was asked of it, rows of cars that meet that, and some of those that do not
-Drawn = tuple[str, str, tuple[NDArray[np.intp], NDArray[np.intp]]]
 # Ranges of these are rarely given twice alike; what is asked of the other fields is a name, the same each time.
 NUMBER_FIELDS = frozenset({"age", "price", *(number.name for number in NUMBER_FEATURES)})
+
+
+@dataclass(eq=False)
+class Drawn:
+    """The cars of one condition of a search.
+
+    Attributes:
+        field: Of the encoder.
+        asked: As in ``Condition``.
+        met: Rows of cars that meet it.
+        rows: The same, and then some that do not.
+        mixture: Of the field, for ``rows``, once it was needed: it is used in a fraction of the time that it takes to
+            look up. None for tags.
+    """
+
+    field: str
+    asked: str
+    met: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    mixture: tuple[NDArray[np.int32], NDArray[np.float64]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,37 +125,45 @@ def conditions_of_searches(
 def conditions_at_once(
     searches: Sequence[tuple[int, Search]], snapshot: ListingSnapshot, n_unmet: int
 ) -> list[tuple[int, Condition]]:
-    drawn = [(at, *one) for at, search in searches for one in kept_drawn(search, snapshot, n_unmet)]
-    parts = {field: Parts.of(field, [rows for _, name, _, rows in drawn if name == field], snapshot)
-             for field in {field for _, field, *_ in drawn}}  # fmt: skip
-    return [
-        (at, Condition(field, asked, parts[field].of_rows(met).mean(axis=0), parts[field].of_rows(unmet)))
-        for at, field, asked, (met, unmet) in drawn
-    ]
+    drawn = [(at, one) for at, search in searches for one in kept_drawn(search, snapshot, n_unmet)]
+    parts = {field: iter(parts_of(field, [one for _, one in drawn if one.field == field], snapshot))
+             for field in {one.field for _, one in drawn}}  # fmt: skip
+    return [(at, condition_of(one, next(parts[one.field]))) for at, one in drawn]
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """The parts of some cars' vectors that one field contributes.
+def condition_of(drawn: Drawn, parts: NDArray[np.float32]) -> Condition:
+    n_met = len(drawn.met)
+    return Condition(drawn.field, drawn.asked, parts[:n_met].mean(axis=0), parts[n_met:])
 
-    Attributes:
-        rows: Sorted, shape (n,).
-        values: float32, shape (n, n_dims).
+
+def parts_of(field: str, drawn: Sequence[Drawn], snapshot: ListingSnapshot) -> list[NDArray[np.float32]]:
+    """The parts that one field contributes to the vectors of the cars of each condition: those that meet it first.
+
+    A car's part depends on the car alone, to the last bit, whatever else is computed with it.
     """
+    ranker = snapshot.ranker
+    keep_mixtures(field, [one for one in drawn if one.mixture is None], snapshot)
+    mixtures = [one.mixture for one in drawn if one.mixture is not None]
+    if mixtures:
+        states, shares = (np.concatenate(columns) for columns in zip(*mixtures, strict=True))
+        content = ranker.encoder.mixed_apart(field, states, shares)
+    else:
+        content = snapshot.parts_apart(field, np.concatenate([one.rows for one in drawn]))
+    parts = np.zeros((len(content), ranker.n_dims), np.float32)
+    parts[:, : content.shape[1]] = content
+    return np.split(parts, np.cumsum([len(one.rows) for one in drawn])[:-1])
 
-    rows: NDArray[np.intp]
-    values: NDArray[np.float32]
 
-    @classmethod
-    def of(cls, field: str, drawn: Sequence[Sequence[NDArray[np.intp]]], snapshot: ListingSnapshot) -> Parts:
-        rows = np.unique(np.concatenate([part for parts in drawn for part in parts]))
-        values, n_content = snapshot.parts(field, rows), snapshot.ranker.n_content
-        values[:, :n_content] = snapshot.ranker.encoder.apart_from_numbers(values[:, :n_content], field)
-        return cls(rows, values)
-
-    def of_rows(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the parts of some of the cars, in their order."""
-        return self.values[np.searchsorted(self.rows, rows)]
+def keep_mixtures(field: str, drawn: Sequence[Drawn], snapshot: ListingSnapshot) -> None:
+    """Look up the mixtures of new conditions, of all together, and keep each with its condition."""
+    if not drawn:
+        return
+    table = snapshot.columns.table(np.concatenate([one.rows for one in drawn]))
+    if (mixture := snapshot.ranker.encoder.field_mixture(table, field)) is None:
+        return
+    ends = np.cumsum([len(one.rows) for one in drawn])[:-1]
+    for one, states, shares in zip(drawn, *(np.split(column, ends) for column in mixture), strict=True):
+        one.mixture = states.copy(), shares.copy()  # a view would keep those of all
 
 
 def kept_drawn(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> list[Drawn]:
@@ -145,16 +171,12 @@ def kept_drawn(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> list[
     key = (json.dumps(search.query, sort_keys=True), search.moment, search.seed, n_unmet)
     known: list[Drawn] | None = snapshot.searches.get(key)
     if known is None:
-        drawn = drawn_for(search, snapshot, n_unmet)
-        # copies, since views would keep all that they were chosen from
-        known = snapshot.searches[key] = [
-            (field, asked, (met.copy(), unmet.copy())) for field, asked, (met, unmet) in drawn
-        ]
+        known = snapshot.searches[key] = list(drawn_for(search, snapshot, n_unmet))
     return known
 
 
 def drawn_for(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> Iterator[Drawn]:
-    """Yield each condition of a search: its field, its value, rows of cars that meet it and of some that do not."""
+    """Yield each condition of a search, with cars that meet it and some that do not."""
     asked = ListingFilters.from_query(search.query).as_query()
     stock = StockOfSearch(snapshot, search.moment, search.seed)
     for field, names in FILTERS_OF_FIELD.items():
@@ -163,7 +185,8 @@ def drawn_for(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> Iterat
             continue
         met, unmet = stock.divided_by(ListingFilters.from_query(part), n_unmet)
         if len(met) and len(unmet):
-            yield field, text_of(part), (met, unmet)
+            # copies, since views would keep all that they were chosen from
+            yield Drawn(field, text_of(part), met.copy(), np.concatenate([met, unmet]))
 
 
 def text_of(asked: dict[str, object]) -> str:

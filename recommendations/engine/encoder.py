@@ -37,6 +37,7 @@ from recommendations.engine.fields import (
     CategoryField,
     Field,
     NumberField,
+    Positions,
     TextField,
 )
 from recommendations.engine.stored import known_fields
@@ -166,30 +167,55 @@ class Encoder:
         Raises:
             ValueError: If there is no such field.
         """
-        if field not in self.names:
-            raise ValueError(f"{field!r} is none of this encoder's fields: {', '.join(self.names)}")
-        at = self.names.index(field)
-        own, read = self.states[self._first_states[at] : self._first_states[at + 1]], self.fields[at]
-        if isinstance(read, TextField) or len(table) > ROWS_AT_ONCE:
-            return self._mix(table, own, (read,)).astype(np.float32)
-        # the few rows of a search's condition: a sparse matrix would take longer to build than to multiply
-        states, shares = read.mixture(table, self.reference_year)
-        parts: NDArray[np.float32] = (shares[:, :, None] * own[states]).sum(axis=1).astype(np.float32)
-        return parts
+        at = self._position_of(field)
+        return self._encode_field(table, self.fields[at], self._own_states(at))
 
-    def apart_from_numbers(self, parts: NDArray[np.float32], field: str) -> NDArray[np.float32]:
-        """Parts of a category, as of ``encode_field``, without what they have in common with prices and other numbers.
+    def encode_field_apart(self, table: ListingTable, field: str) -> NDArray[np.float32]:
+        """As ``encode_field``, for a category without what it has in common with prices and other numbers.
 
         Fewer directions are kept than there are levels and knots, and so a make shares a little of them with the price:
         one that everybody wants would seem to be wanted at its prices. In a small catalogue in which they share more
         than a little, make and price cannot be separated, and nothing is taken out; nor is it of a number.
         """
-        at, span = self.names.index(field), self._span_of_numbers
-        states = self.states[self._first_states[at] : self._first_states[at + 1]]
-        rest = states - states @ span.T @ span
-        if isinstance(self.fields[at], NumberField) or (rest**2).sum() < OWN * (states**2).sum():
-            return parts
-        apart: NDArray[np.float32] = (parts - parts @ span.T @ span).astype(np.float32)
+        at = self._position_of(field)
+        return self._encode_field(table, self.fields[at], self._states_apart[field])
+
+    def field_mixture(self, table: ListingTable, field: str) -> tuple[Positions, Floats] | None:
+        """The states of one field that each listing is in, and the share of each: two arrays of shape (n, 1 or 2).
+
+        None for words and tags, of which a listing has as many as it has. Raises as ``encode_field``.
+        """
+        read = self.fields[self._position_of(field)]
+        return None if isinstance(read, TextField) else read.mixture(table, self.reference_year)
+
+    def mixed_apart(self, field: str, states: Positions, shares: Floats) -> NDArray[np.float32]:
+        """``encode_field_apart`` of listings by their ``field_mixture``, to the last bit, however many there are."""
+        return _mixed(self._states_apart[field], states, shares)
+
+    def _encode_field(self, table: ListingTable, read: Field, own: Floats) -> NDArray[np.float32]:
+        if isinstance(read, TextField) or len(table) > ROWS_AT_ONCE:
+            return self._mix(table, own, (read,)).astype(np.float32)
+        # the few rows of a search's condition: a sparse matrix would take longer to build than to multiply
+        return _mixed(own, *read.mixture(table, self.reference_year))
+
+    def _position_of(self, field: str) -> int:
+        if field not in self.names:
+            raise ValueError(f"{field!r} is none of this encoder's fields: {', '.join(self.names)}")
+        return self.names.index(field)
+
+    def _own_states(self, at: int) -> Floats:
+        return self.states[self._first_states[at] : self._first_states[at + 1]]
+
+    @cached_property
+    def _states_apart(self) -> dict[str, Floats]:
+        """The states of each field, without what they have in common with numbers (``encode_field_apart``)."""
+        span, apart = self._span_of_numbers, {}
+        for at, field in enumerate(self.fields):
+            states = self._own_states(at)
+            rest = states - states @ span.T @ span
+            keeps_all = isinstance(field, NumberField) or (rest**2).sum() < OWN * (states**2).sum()
+            rounded = states.astype(np.float32)  # as in vectors, from which parts were taken apart one by one before
+            apart[field.name] = states if keeps_all else rounded - rounded @ span.T @ span
         return apart
 
     @cached_property
@@ -413,6 +439,12 @@ def _config_from_spec(spec: Mapping[str, Any]) -> EncoderConfig:
     known = known_fields(EncoderConfig, spec)
     strengths = known.get("strengths", {}).items()
     return EncoderConfig(**known | {"strengths": {name: value for name, value in strengths if name in FIELD_NAMES}})
+
+
+def _mixed(own: Floats, states: Positions, shares: Floats) -> NDArray[np.float32]:
+    """Shares of the rows of a matrix, added up: shape (n, the matrix's width)."""
+    parts: NDArray[np.float32] = (shares[:, :, None] * own[states]).sum(axis=1).astype(np.float32)
+    return parts
 
 
 def _mixture(fields: tuple[Field, ...], table: ListingTable, reference_year: int) -> csr_array:

@@ -269,10 +269,10 @@ class ListingSnapshot:
         order = np.lexsort((listing_ids, -scores))[:k]
         return listing_ids[order], scores[order].astype(np.float64)
 
-    def parts(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """The part of one field in the vectors of some rows, shape (n_rows, n_dims); see ``Encoder.encode_field``."""
-        made = self.ranker.encoder.encode_field(self.columns.table(rows), name)
-        return np.pad(made, ((0, 0), (0, self.ranker.n_dims - made.shape[1])))
+    def parts_apart(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The part of one field in the content of some rows, shape (n_rows, n_content); see
+        ``Encoder.encode_field_apart``."""
+        return self.ranker.encoder.encode_field_apart(self.columns.table(rows), name)
 
     def typical(self) -> dict[str, float]:
         """Medians of the live listings by field, without fields whose median is nan; "low mileage" is relative to

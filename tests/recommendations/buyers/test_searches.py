@@ -100,13 +100,26 @@ def test_what_was_drawn_for_a_search_is_kept_until_a_car_changes(listing_index):
     search = Search({"makes": ["bmw"]}, NOW, seed=3)
     before = drawn()
     assert drawn() is before
-    [(_, _, (met, _))] = before
+    met = before[0].met
     listing_index.forget(listing_index.stock.listing_ids[met[:2]].tolist())
-    [(_, _, (now_met, now_unmet))] = drawn()
-    [(_, _, (expected_met, expected_unmet))] = drawn_for(search, listing_index, 10)
-    np.testing.assert_array_equal(now_met, expected_met)
-    np.testing.assert_array_equal(now_unmet, expected_unmet)
-    assert not set(met[:2].tolist()) & set(now_met.tolist())
+    [now], [expected] = drawn(), drawn_for(search, listing_index, 10)
+    np.testing.assert_array_equal(now.met, expected.met)
+    np.testing.assert_array_equal(now.rows, expected.rows)
+    assert not set(met[:2].tolist()) & set(now.met.tolist())
+
+
+@pytest.mark.parametrize("field", FILTERS_OF_FIELD)
+def test_what_a_field_makes_of_cars_is_the_same_from_what_is_kept_of_them(listing_index, field):
+    encoder = listing_index.ranker.encoder
+    rows = np.arange(0, len(listing_index), 3)
+    mixture = encoder.field_mixture(listing_index.columns.table(rows), field)
+    if mixture is None:
+        assert field == "tags"
+        return
+    got = encoder.mixed_apart(field, *mixture)
+    np.testing.assert_array_equal(got, listing_index.parts_apart(field, rows))
+    for at, row in enumerate(rows.tolist()):
+        np.testing.assert_array_equal(got[at], listing_index.parts_apart(field, np.array([row]))[0])
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_a_make_is_taken_apart_from_prices_unless_they_are_one_thing():
     cars = build_market(1_000, 1, 2026).table
     encoder = fit_encoder(cars, EncoderConfig(n_dims=48))
     parts = encoder.encode_field(cars, "make")
-    apart = encoder.apart_from_numbers(parts, "make")
+    apart = encoder.encode_field_apart(cars, "make")
     rise = np.diff(encoder.curve_vectors("price", [3_000, 60_000]), axis=0)[0]
     assert np.abs(parts @ rise).max() > 0.1
     assert np.abs(apart @ rise).max() < 0.01
@@ -199,7 +199,7 @@ def test_a_make_is_taken_apart_from_prices_unless_they_are_one_thing():
     confounded = ListingTable.from_rows([OCTAVIA] * 9 + [OCTAVIA | {"make": "ford", "price": 30_000}] * 9)
     encoder = fit_encoder(confounded)
     parts = encoder.encode_field(confounded, "make")
-    np.testing.assert_array_equal(encoder.apart_from_numbers(parts, "make"), parts)
+    np.testing.assert_array_equal(encoder.encode_field_apart(confounded, "make"), parts)
 
 
 def test_contributions_of_the_catalogue_average_to_zero_field_by_field():
