@@ -36,10 +36,10 @@ def searches_that_found(
     ends = np.searchsorted(sessions, sessions, side="right")
     found: Searches = {}
     for at in np.flatnonzero(events.listing_ids[order] == 0).tolist():
-        asked = replace(ListingFilters.from_query(queries.get(int(ids[at]))), text="")
         later = np.arange(at + 1, ends[at])
         later = later[rows[later] >= 0]
-        if asked and len(later):
+        # most searches are the last event of their session, and to read a query takes longer than to see that
+        if len(later) and (asked := replace(ListingFilters.from_query(queries.get(int(ids[at]))), text="")):
             is_met = snapshot.columns.matching(asked, rows[later])
             found |= dict.fromkeys(ids[later[is_met]].tolist(), asked)
     return found

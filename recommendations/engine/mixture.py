@@ -98,7 +98,7 @@ class _InterestMixture:
         self.coarse = replace(newton, tolerance=max(newton.tolerance, 1e-3))
         self.weights = batch.weights[0]
         self.total = float(self.weights.sum())
-        self.prior_precision = linalg.inverse(prior.covariance)
+        self.prior_precision = prior.precision
 
     def divide(self, n_tastes: int) -> _Division:
         belonging = self._first_grouping(n_tastes)

@@ -187,7 +187,7 @@ class _Population:
         """A Newton step on the evidence: ``sum_b (I - C_b P) step = sum_b (m_b - mean)``, with the pseudo-buyers at
         0."""
         n = self.n_buyers + self.config.mean_strength
-        unexplained = n * np.eye(self.n_dims) - moments.covariance @ linalg.inverse(prior.covariance)
+        unexplained = n * np.eye(self.n_dims) - moments.covariance @ prior.precision
         pull = moments.centre - self.config.mean_strength * prior.mean
         return prior.mean + np.linalg.solve(unexplained, pull)
 

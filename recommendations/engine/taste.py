@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,14 @@ class Gaussian:
 class Prior(Gaussian):
     """The distribution of weights over the population: the preference of a buyer without events."""
 
+    @cached_property
+    def precision(self) -> NDArray[np.float64]:
+        """The inverse of the covariance, exactly symmetric; computed once, for every preference needs it.
+
+        Raises ValueError where the covariance is not positive definite.
+        """
+        return linalg.inverse(self.covariance)
+
 
 class Taste(Gaussian):
     """The preference of one buyer. Its mean is the preference vector: score = mean . x, higher is better."""
@@ -88,7 +97,7 @@ def posterior(
     if not sets.weights.any():
         return Taste(prior.mean, prior.covariance)
     first = (prior if start is None else start).mean
-    modes = logit.find_modes(logit.stack([sets]), prior.mean, linalg.inverse(prior.covariance), first[None], config)
+    modes = logit.find_modes(logit.stack([sets]), prior.mean, prior.precision, first[None], config)
     return Taste(modes.mean[0], linalg.inverses(modes.factor)[0])
 
 
@@ -166,10 +175,9 @@ def modes_of_many(
     """Yield modes batch by batch, with the positions of the buyers in it; buyers without a weighty event are left
     out."""
     informative = [row for row, sets in enumerate(buyers) if sets.weights.any()]
-    precision = linalg.inverse(prior.covariance)
     for positions, batch in logit.batches([buyers[row] for row in informative]):
         rows = np.array(informative, dtype=np.intp)[positions]
-        yield rows, logit.find_modes(batch, prior.mean, precision, start[rows], config)
+        yield rows, logit.find_modes(batch, prior.mean, prior.precision, start[rows], config)
 
 
 def log_evidences(
@@ -180,7 +188,7 @@ def log_evidences(
     ``certainty`` is the log determinant of each posterior's precision, shape (n_buyers,).
     """
     from_prior = mean - prior.mean
-    distance = ((from_prior @ linalg.inverse(prior.covariance)) * from_prior).sum(axis=1)
+    distance = ((from_prior @ prior.precision) * from_prior).sum(axis=1)
     doubt = linalg.log_determinants(linalg.cholesky(prior.covariance)[None])
     evidence: NDArray[np.float64] = log_likelihood - 0.5 * (distance + doubt + certainty)
     return evidence

@@ -22,6 +22,7 @@ from accounts.models import Buyer, User
 from catalog.querysets import ITEMS
 from console.auditing import record
 from recommendations.models import BotMark, Interaction
+from web.postgres.prepared import preparing_cursor, sized
 
 MINUTE = 60.0  # seconds
 LATELY = timedelta(minutes=15)  # events that a periodic run looks at; it comes more often
@@ -105,8 +106,8 @@ def mark_bursts(buyer_ids: Sequence[int], at_most: int, since: datetime) -> int:
     """
     if not settings.BOT_CARS_PER_MINUTE or not buyer_ids:
         return 0
-    with connection.cursor() as cursor:
-        cursor.execute(READ, {"buyers": list(buyer_ids), "items": ITEMS, "at_most": at_most, "since": since})
+    with preparing_cursor(connection) as cursor:  # asked after each event, of one buyer
+        cursor.execute(READ, sized({"buyers": list(buyer_ids), "items": ITEMS, "at_most": at_most, "since": since}))
         rows = cursor.fetchall()
     marks = []
     for (buyer_id, are_items), events in groupby(rows, key=lambda row: (row[0], row[3])):
@@ -185,6 +186,8 @@ def came_back(buyer: Buyer) -> bool:
 def _mark(marks: Iterable[BotMark]) -> int:
     """Store marks of buyers who have none; returns how many."""
     by_buyer = {mark.buyer_id: mark for mark in marks}
+    if not by_buyer:  # after most events
+        return 0
     known = set(BotMark.objects.filter(buyer__in=by_buyer).values_list("buyer_id", flat=True))
     rows = [mark for buyer_id, mark in by_buyer.items() if buyer_id not in known]
     BotMark.objects.bulk_create(rows, ignore_conflicts=True)  # another process may be deciding on the same buyers

@@ -22,7 +22,7 @@ from recommendations.models import EventKind
 from recommendations.models.arrays import as_objects, read_columns
 from recommendations.models.bots import is_person
 from recommendations.models.impressions import is_seen
-from web.postgres.prepared import preparing_cursor
+from web.postgres.prepared import preparing_cursor, sized
 
 
 class EventLog(Protocol):
@@ -187,23 +187,32 @@ def read_histories(
     out, as if it had come later.
     """
     query = sql.SQL(
-        "SELECT {columns} FROM unnest({buyers}::bigint[]) AS buyer (id) CROSS JOIN LATERAL ("
-        "SELECT * FROM recommendations_interaction WHERE buyer_id = buyer.id AND occurred_at < {before} "
-        "ORDER BY occurred_at DESC, id DESC LIMIT {at_most}) i"
+        "SELECT {columns} FROM unnest(%(buyers)s::bigint[]) AS buyer (id) CROSS JOIN LATERAL ("
+        "SELECT * FROM recommendations_interaction WHERE buyer_id = buyer.id "
+        "AND occurred_at < %(before)s::timestamptz ORDER BY occurred_at DESC, id DESC LIMIT %(at_most)s) i"
     )
-    values = {"buyers": list(buyer_ids), "at_most": at_most, "before": before or "infinity"}
-    return read_event_rows(query, {name: sql.Literal(value) for name, value in values.items()}, kinds)
+    parameters = sized({"buyers": list(buyer_ids), "at_most": at_most, "before": before or "infinity"})
+    return read_event_rows(query, {}, kinds, parameters, is_planned_once=len(buyer_ids) == 1)
 
 
 def read_event_rows(
-    query: sql.SQL, values: Mapping[str, sql.Composable], slugs: Collection[str] | None = None
+    query: sql.SQL,
+    values: Mapping[str, sql.Composable],
+    slugs: Collection[str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    is_planned_once: bool = False,
 ) -> EventRows:
-    """The events a query finds, sorted here, where it is cheaper than in the database."""
+    """The events a query finds, sorted here, where it is cheaper than in the database.
+
+    ``parameters`` and ``is_planned_once`` are as in ``read_records``.
+    """
     slugs = sorted(EventKind.objects.values_list("slug", flat=True) if slugs is None else slugs)
     found = query.format(columns=EVENT_COLUMNS.format(kinds=sql.Literal(slugs)), **values)
     ids, buyer_ids, listing_ids, kinds, occurred_at, dwell_seconds = read_columns(
-        found, np.int64, np.int64, np.int64, np.int64, np.float64, np.float64
-    )
+        found, np.int64, np.int64, np.int64, np.int64, np.float64, np.float64,
+        parameters=parameters, is_planned_once=is_planned_once,
+    )  # fmt: skip
     order = np.lexsort((ids, occurred_at))
     return EventRows(
         ids=ids[order],

@@ -33,7 +33,7 @@ ASKED = {  # field of a reason -> what a search or the questionnaire calls it
     **{category.name: category.filter for category in CATEGORIES},
     "seller": "seller_kinds",
 }
-STRENGTH = ("opened", "searched", "set", "liked", "contacted")  # the last one that is true is said
+STRENGTH = {done: at for at, done in enumerate(("opened", "searched", "set", "liked", "contacted"))}  # the last is said
 
 Values = dict[tuple[str, Any], str]  # field and value -> what the buyer did
 
@@ -41,7 +41,7 @@ Values = dict[tuple[str, Any], str]  # field and value -> what the buyer did
 @dataclass(frozen=True)
 class BuyerEvidence:
     """Attributes:
-    values: What the buyer did with cars of a value of a field: a word of ``STRENGTH``.
+    values: What the buyer did with cars of a value of a field: a key of ``STRENGTH``.
     budget: The most that the buyer said they would pay, or last searched for, in the market's currency.
     wishes: What they asked for and have not contradicted, each by itself; of other buyers nothing.
     saved: Their newest saved searches, as far as a row alone shows whether they find it.
@@ -155,7 +155,7 @@ def note(values: Values, name: str, value: Any, done: str) -> None:
 
 
 def is_stronger(done: str, known: str) -> bool:
-    return STRENGTH.index(done) > STRENGTH.index(known)
+    return STRENGTH[done] > STRENGTH[known]
 
 
 def value_of(listing: Listing, name: str) -> Any:
