@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Buyer
@@ -29,11 +32,24 @@ from recommendations.buyers.posteriors import (
 from recommendations.events.rows import read_histories
 from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.models import EventKind, Preference
+from web.postgres.prepared import preparing_cursor, sized
 from web.replicas import on_primary
 
 EVENTS_AT_ONCE = 4_000  # of a batch of buyers; each takes some 25 kB while it is worked on
 RULES = 4  # of what an event says; another number makes every stored preference stale
 BUYERS_AT_ONCE = 250  # of a batch; each holds a lock, of which the server has some thousands
+
+KINDS_AS_JSON = """
+SELECT coalesce(json_agg(json_build_array(slug, weight, half_life_days, is_contact, is_dismissal) ORDER BY slug),
+    '[]')::text AS content FROM recommendations_eventkind"""
+
+# ruff: noqa: S608 -- put together from constants
+STORED = f"""
+SELECT ({KINDS_AS_JSON}), log.last, log.n, p.id, p.last_interaction_id, p.n_interactions, p.basis, p.computed_at, true,
+    vector_send(p.mean), p.covariance, p.tastes
+FROM (SELECT coalesce(max(id), 0) AS last, count(id) AS n FROM recommendations_interaction
+    WHERE buyer_id = %(buyer)s) AS log
+LEFT JOIN recommendations_preference p ON p.buyer_id = %(buyer)s AND p.version_id = %(version)s"""
 
 
 @on_primary()  # a preference that a replica's log made would claim to know more than it does
@@ -65,15 +81,55 @@ def updated_preference(
 
 
 def stored_or_stale(buyer: Buyer, version_id: int) -> Preference | StalePreference | None:
-    """The stored preference where it is up to date, else what is needed to compute it; None for an unknown buyer."""
-    basis = digest_of_basis(EventKind.objects.all(), buyer.questionnaire)
-    position = LogPosition.of(buyer.pk)
-    stored = Preference.objects.filter(buyer=buyer, version_id=version_id).first()
+    """The stored preference where it is up to date, else what is needed to compute it; None for an unknown buyer.
+
+    One statement, since a worker asks after each event, and mostly in vain where a read was faster.
+    """
+    with preparing_cursor(connection) as cursor:
+        cursor.execute(STORED, sized({"buyer": buyer.pk, "version": version_id}))
+        kinds, last, n, *row = cursor.fetchone()
+    basis, position = digest_of_basis(kinds_in(kinds), buyer.questionnaire), LogPosition(last, n)
+    stored = stored_preference(buyer, version_id, tuple(row), None)
     if stored and is_current(stored, position, basis):
         return stored
     if not position.n_interactions and not buyer.questionnaire:
         return None
     return StalePreference(buyer, position, basis, stored)
+
+
+def stored_preference(
+    buyer: Buyer, version_id: int, row: tuple[Any, ...], kept: Preference | None
+) -> Preference | None:
+    """The stored preference: the cached one where the database says that it has not changed."""
+    key, last, n, basis, computed_at, is_another, mean, covariance, tastes = row
+    if key is None:
+        return None
+    if not is_another:
+        return kept
+    return Preference(
+        id=key,
+        buyer=buyer,
+        version_id=version_id,
+        mean=np.frombuffer(mean, ">f4", offset=4).astype(np.float32),  # after two numbers of two bytes each
+        covariance=covariance,
+        tastes=tastes,
+        last_interaction_id=last,
+        n_interactions=n,
+        basis=basis,
+        computed_at=computed_at,
+    )
+
+
+@lru_cache(maxsize=4)
+def kinds_in(content: str) -> tuple[EventKind, ...]:
+    """The event kinds of a reading, from JSON."""
+    names = ("slug", "weight", "half_life_days", "is_contact", "is_dismissal")
+    return tuple(EventKind(**kind_fields(dict(zip(names, values, strict=True)))) for values in json.loads(content))
+
+
+def kind_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of the model's types: JSON writes 1.0 as 1."""
+    return {name: EventKind._meta.get_field(name).to_python(value) for name, value in values.items()}  # type: ignore[union-attr]
 
 
 @on_primary()

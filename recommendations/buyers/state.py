@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from django.conf import settings
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -29,11 +26,18 @@ from recommendations.buyers import wishes
 from recommendations.buyers.context import HISTORY_LENGTH, OPENED_READ, Opened
 from recommendations.buyers.exclusions import DISMISSED, RELATIONS
 from recommendations.buyers.posteriors import LogPosition, StalePreference
-from recommendations.buyers.preferences import digest_of_basis, is_current, updated_preference
+from recommendations.buyers.preferences import (
+    KINDS_AS_JSON,
+    digest_of_basis,
+    is_current,
+    kinds_in,
+    stored_preference,
+    updated_preference,
+)
 from recommendations.buyers.shown import SHOWN, Shown, parameters_of, shown_in
 from recommendations.buyers.wishes import LoggedEvent
 from recommendations.listings.cars import KeptCars
-from recommendations.models import EventKind, Preference
+from recommendations.models import Preference
 from web.postgres.prepared import preparing_cursor, sized
 from web.replicas import are_watched, count, reading_connection, try_beside
 
@@ -76,9 +80,7 @@ SELECT json_build_array(row_to_json(p), (
 FROM recommendations_placement p WHERE p.slug = %(placement)s"""
 
 STATE = f"""
-WITH kinds AS MATERIALIZED (
-    SELECT coalesce(json_agg(json_build_array(slug, weight, half_life_days, is_contact, is_dismissal) ORDER BY slug),
-        '[]')::text AS content FROM recommendations_eventkind),
+WITH kinds AS MATERIALIZED ({KINDS_AS_JSON}),
 log AS MATERIALIZED (
     SELECT coalesce(max(id), 0) AS last, count(id) AS n FROM recommendations_interaction WHERE buyer_id = %(buyer)s),
 relations AS MATERIALIZED ({RELATIONS} AS content)
@@ -286,29 +288,6 @@ def is_over(log: LogDigest, now: float) -> bool:
     return now - log.read_at >= settings.LIST_CACHE_SECONDS
 
 
-def stored_preference(
-    buyer: Buyer, version_id: int, row: tuple[Any, ...], kept: Preference | None
-) -> Preference | None:
-    """The stored preference: the cached one where the database says that it has not changed."""
-    key, last, n, basis, computed_at, is_another, mean, covariance, tastes = row
-    if key is None:
-        return None
-    if not is_another:
-        return kept
-    return Preference(
-        id=key,
-        buyer=buyer,
-        version_id=version_id,
-        mean=np.frombuffer(mean, ">f4", offset=4).astype(np.float32),  # after two numbers of two bytes each
-        covariance=covariance,
-        tastes=tastes,
-        last_interaction_id=last,
-        n_interactions=n,
-        basis=basis,
-        computed_at=computed_at,
-    )
-
-
 def preference_in(state: BuyerState, buyer: Buyer) -> Preference | None:
     """The preference of a state, brought up to date; equals ``context.preference_of``."""
     if not buyer.is_personalised:
@@ -320,15 +299,3 @@ def preference_in(state: BuyerState, buyer: Buyer) -> Preference | None:
     if not position.n_interactions and not buyer.questionnaire:
         return None
     return updated_preference(StalePreference(buyer, position, basis, stored), state.version_id, kinds=kinds)
-
-
-@lru_cache(maxsize=4)
-def kinds_in(content: str) -> tuple[EventKind, ...]:
-    """The event kinds of a reading, from JSON."""
-    names = ("slug", "weight", "half_life_days", "is_contact", "is_dismissal")
-    return tuple(EventKind(**kind_fields(dict(zip(names, values, strict=True)))) for values in json.loads(content))
-
-
-def kind_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers of the model's types: JSON writes 1.0 as 1."""
-    return {name: EventKind._meta.get_field(name).to_python(value) for name, value in values.items()}  # type: ignore[union-attr]
