@@ -26,6 +26,13 @@ MAX_REDIRECTS = 5
 PIECE_BYTES = 256 * 1024
 REDIRECTS = frozenset([301, 302, 303, 307, 308])
 NOT_MODIFIED = 304
+MEANINGS = {
+    401: "it does not accept the user name and password",
+    403: "it does not let this user have the file",
+    404: "there is no such file",
+    410: "the file was removed",
+    429: "it was asked too often",
+}
 NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 PORTS = {"https": 443, "http": 80, "sftp": 22}
 
@@ -132,7 +139,7 @@ def fetch(source: Source, target: Path, *, max_bytes: int, allow_private: bool =
             if answer.status == NOT_MODIFIED:
                 return Fetched(etag=source.etag, last_modified=source.last_modified, is_modified=False)
             if answer.status != 200:
-                raise FetchRefused(f"“{parts.hostname}” answered {answer.status}.")
+                raise FetchRefused(f"“{parts.hostname}” answered {answer.status}{_meaning_of(answer.status)}.")
             _write(answer, target, max_bytes, until)
             return Fetched(
                 name=unquote(parts.path.rpartition("/")[2]) or str(parts.hostname),
@@ -191,6 +198,13 @@ def _answer(parts: SplitResult, headers: dict[str, str], *, allow_private: bool)
                 answer.close()
             return
     raise FetchRefused(f"“{host}” cannot be reached: {_kind_of(problem)}.") from None
+
+
+def _meaning_of(status: int) -> str:
+    """Words for the statuses that an operator can do something about."""
+    if said := MEANINGS.get(status):
+        return f": {said}"
+    return ": something is wrong on its side; the next run tries again" if status >= 500 else ""
 
 
 def _kind_of(problem: Exception | None) -> str:

@@ -175,6 +175,7 @@ def _is_file(attrs: asyncssh.SFTPAttrs) -> bool:
 def _not_verified(host: str, shown: str, expected: str) -> str:
     if not expected.strip():
         return (
-            f"Write down the fingerprint of the host's key. “{host}” shows {shown}: ask its owner whether that is it."
+            f"Write down the fingerprint of the host's key in the feed's “Host's key”. “{host}” shows {shown}: ask its "
+            "owner whether that is it."
         )
     return f"“{host}” shows another key than the one written down: {shown}. It may not be the host it was."

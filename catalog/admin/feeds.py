@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -31,6 +31,7 @@ from accounts.models import User
 from catalog.exceptions import ImportRefused
 from catalog.imports.feeds import (
     FETCHED,
+    READ,
     Trouble,
     feeds_in_trouble,
     newest_file,
@@ -42,7 +43,7 @@ from catalog.imports.feeds import (
 from catalog.imports.headings import NAMED_MAPPINGS, HeaderReader
 from catalog.imports.money import CURRENCIES
 from catalog.imports.options import MOST_MISSING, ImportOptions
-from catalog.models import Feed, ImportRun
+from catalog.models import BadRow, Feed, ImportRun
 from console.auditing import record
 from console.dashboard.cards import Card, Panel
 from console.dashboard.registry import show
@@ -127,6 +128,8 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["every_minutes"].label = "Comes every so many minutes"
+        self.fields["every_minutes"].help_text = f"1440 is once a day. {self.fields['every_minutes'].help_text}"
         given = dict(self.instance.options)
         given["columns"] = "\n".join(f"{heading}={target}" for heading, target in given.get("columns", {}).items())
         given["key"] = ",".join(given.get("key", ()))
@@ -219,7 +222,7 @@ def host_of(address: str) -> tuple[str, str, int | None] | None:
 class FeedAdmin(ConsoleAdmin):
     empty_help = "A feed fetches a supplier's file again and again, or takes the files that you upload."
     form = FeedForm
-    list_display = ["name", "state", "source", "origin", "every", "last_run", "rows", "is_enabled"]
+    list_display = ["name", "state", "source", "origin", "every", "last_run", "rows", "to_mend", "is_enabled"]
     list_filter = [("origin", ChoicesDropdownFilter), ("is_enabled", BooleanRadioFilter)]
     list_select_related = ["seller"]
     search_fields = ["name__icontains", "source__startswith"]
@@ -241,7 +244,7 @@ class FeedAdmin(ConsoleAdmin):
             "How they are read",
             {"fields": ["mapping", "columns", ("currency", "vat", "distance_unit")]},
         ),
-        ("What they do not have", {"fields": ["complete", ("missing", "misses", "most_missing")]}),
+        ("Cars that are missing from its files", {"fields": ["complete", ("missing", "misses", "most_missing")]}),
         (
             "More",
             {"classes": ["collapse"], "fields": [("make", "model"), ("delimiter", "encoding"), ("key", "new_makes")]},
@@ -311,7 +314,9 @@ class FeedAdmin(ConsoleAdmin):
         if feed.pk is None:
             return NONE
         found = troubles(feed, timezone.now())
-        return format_html_join("", "<p>{} {}</p>", ((trouble_badge(each), each.said) for each in found)) or "Nothing."
+        return (
+            format_html_join("", "<p>{} {}</p>", ((trouble_badge(each), said_of(each)) for each in found)) or "Nothing."
+        )
 
     @display(description="Comes every", ordering="every_minutes")
     def every(self, feed: Feed) -> str:
@@ -334,6 +339,14 @@ class FeedAdmin(ConsoleAdmin):
         run = next((run for run in recent_runs(feed) if run.status == "done"), None)
         return f"{run.rows_read:,}" if run else NONE
 
+    @display(description="To mend", ordering="n_bad")
+    def to_mend(self, feed: Any) -> str | SafeString:
+        """Bad rows of the last file that was read, and the way to where they are mended."""
+        if not feed.n_bad:
+            return NONE
+        url = reverse("admin:catalog_importrun_rows", args=[feed.read_run])
+        return format_html('<a href="{}" class="text-link">{}</a>', url, f"{feed.n_bad:,}")
+
     @display(description="Last runs")
     def last_runs(self, feed: Feed) -> str | SafeString:
         """Each run's counts, with the difference to the run before it."""
@@ -351,7 +364,12 @@ class FeedAdmin(ConsoleAdmin):
         return format_html("{}{}", table(headers, lines), everything)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
-        return with_recent_runs(super().get_queryset(request).defer("sealed_password", "sealed_key"))
+        read = ImportRun.objects.filter(READ, feed=OuterRef("pk"), is_dry_run=False).order_by("-created_at")
+        bad = BadRow.objects.filter(run=OuterRef("read_run")).order_by().values("run").annotate(n=Count("pk"))
+        feeds = super().get_queryset(request).defer("sealed_password", "sealed_key")
+        return with_recent_runs(
+            feeds.annotate(read_run=Subquery(read.values("pk")[:1])).annotate(n_bad=Subquery(bad.values("n")))
+        )
 
 
 def run_line(run: ImportRun, before: ImportRun | None) -> list[Any]:
@@ -369,6 +387,14 @@ def counts_against(run: ImportRun, before: ImportRun | None) -> list[str]:
     return shown
 
 
+def said_of(trouble: Trouble) -> str | SafeString:
+    """The sentence, and the way to the run where it is looked into or decided."""
+    if trouble.run is None:
+        return trouble.said
+    way = "Decide" if trouble.kind == "waiting" else "Look at the run"
+    return format_html("{} {}", trouble.said, link_to(trouble.run, way))
+
+
 def trouble_badge(trouble: Trouble) -> SafeString:
     return badge(trouble.kind.capitalize(), TROUBLE_LABELS[trouble.kind])
 
@@ -383,5 +409,5 @@ def feed_cards(now: datetime) -> Iterator[Card | Panel]:
     note = f"of {n_feeds:,} need attention" if found else f"of {n_feeds:,}: all came as they were to"
     yield Card("Feeds in trouble", f"{len(found):,}", note, list_url(Feed), Feed, is_alert=bool(found))
     if found:
-        rows = tuple((link_to(feed), trouble_badge(each), each.said) for feed, said in found for each in said)
+        rows = tuple((link_to(feed), trouble_badge(each), said_of(each)) for feed, said in found for each in said)
         yield Panel("Feeds that need attention", "From their last runs.", Feed, ("Feed", "What", "Why"), rows)

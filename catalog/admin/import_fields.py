@@ -47,6 +47,10 @@ class ImportRunFields:
     def kind(self, run: ImportRun) -> str:
         return "A dry run: nothing was stored" if run.is_dry_run else "An import"
 
+    @display(description="Feed")
+    def of_feed(self, run: ImportRun) -> str | SafeString:
+        return link_to(run.feed) if run.feed else NONE
+
     @display(description="New", ordering="listings_created")
     def created(self, run: ImportRun) -> int:
         return run.listings_created
@@ -120,7 +124,9 @@ class ImportRunFields:
             ]
             for row in counts.order_by("-n")[:PROBLEMS_ON_PAGE]
         ]
-        return table(["Column", "Why", "Effect", "How often"], rows) if rows else "None: every value was understood."
+        if not rows:
+            return "None: every value was understood." if run.rows_read else NONE
+        return table(["Column", "Why", "Effect", "How often"], rows)
 
     @display(description="First rows")
     @once_per_row

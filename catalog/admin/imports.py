@@ -74,7 +74,15 @@ class ImportRunAdmin(ImportRunFields, JobAdmin):
     fieldsets = [
         (
             None,
-            {"fields": ["outcome", ("file_name", "source"), ("status_badge", "kind"), "undo_state", "against_last"]},
+            {
+                "fields": [
+                    "outcome",
+                    ("file_name", "source", "of_feed"),
+                    ("status_badge", "kind"),
+                    "undo_state",
+                    "against_last",
+                ]
+            },
         ),
         ("Problems", {"fields": ["bad_rows", "problem_summary", "first_problems"]}),
         ("How it was read", {"fields": ["how_written", "columns_read", "assumptions"]}),

@@ -264,10 +264,12 @@ def _last_done(feed: Feed) -> ImportRun | None:
 # --- What is wrong ---------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Trouble:
-    """A problem of a feed. ``kind`` is failed, shrunk, waiting or late; ``said`` is a sentence for an operator."""
+    """A problem of a feed. ``kind`` is failed, shrunk, waiting or late; ``said`` is a sentence for an operator, and
+    ``run`` the run that it is about."""
 
     kind: str
     said: str
+    run: ImportRun | None = None
 
 
 def with_recent_runs(feeds: QuerySet[Feed]) -> QuerySet[Feed]:
@@ -301,12 +303,14 @@ def troubles(feed: Feed, now: datetime) -> list[Trouble]:
     done = [run for run in runs if run.status == Status.DONE]
     found = []
     if runs and runs[0].status in (Status.FAILED, Status.INTERRUPTED):
-        found.append(Trouble("failed", f"The last run failed: {runs[0].error or 'it was interrupted'}"))
+        found.append(Trouble("failed", f"The last run failed: {runs[0].error or 'it was interrupted'}", runs[0]))
     read = last_read(feed)
     if len(read) > 1 and read[0].rows_read < SHRINKS_BELOW * read[1].rows_read:
-        found.append(Trouble("shrunk", f"{read[0].rows_read:,} rows came, where it was {read[1].rows_read:,} before."))
+        said = f"{read[0].rows_read:,} rows came, where it was {read[1].rows_read:,} before."
+        found.append(Trouble("shrunk", said, read[0]))
     if read and read[0].absence == ImportRun.Absence.WAITING:
-        found.append(Trouble("waiting", f"{read[0].options['held']['n']:,} missing cars wait for a decision."))
+        said = f"{read[0].options['held']['n']:,} missing cars wait for a decision."
+        found.append(Trouble("waiting", said, read[0]))
     since = done[0].finished_at or done[0].created_at if done else feed.created_at
     if feed.is_enabled and now - since > LATE_AFTER * timedelta(minutes=feed.every_minutes):
         found.append(Trouble("late", f"Nothing has come since {stamp(since)}."))

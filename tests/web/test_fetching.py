@@ -22,6 +22,8 @@ class Supplier(BaseHTTPRequestHandler):
             return self.answer(302, {"Location": "/stock.csv"})
         if self.path.startswith("/to/"):
             return self.answer(302, {"Location": self.path.removeprefix("/to/")})
+        if self.path.startswith("/status/"):
+            return self.answer(int(self.path.removeprefix("/status/")))
         if self.path == "/loop":
             return self.answer(301, {"Location": "/loop"})
         if self.headers.get("Authorization") != "Basic " + b64encode(b"north:secret").decode():
@@ -73,6 +75,19 @@ def test_a_file_behind_a_password_is_fetched_with_its_name_and_version(supplier,
 def test_a_version_that_is_known_is_not_sent_again(supplier, tmp_path):
     assert not fetch_here(source_at(supplier, etag='"1"'), tmp_path).is_modified
     assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, "user name and password"), (403, "does not let"), (404, "no such file"), (410, "removed"),
+        (429, "too often"), (500, "on its side"), (503, "on its side"), (418, "answered 418."),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_its_status_means_to_the_operator(supplier, tmp_path, status, said):
+    with pytest.raises(FetchRefused, match=f"answered {status}") as refusal:
+        fetch_here(source_at(supplier, f"/status/{status}"), tmp_path)
+    assert said in str(refusal.value)
 
 
 def test_credentials_do_not_follow_to_another_host(supplier, tmp_path):

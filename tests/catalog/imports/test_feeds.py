@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from catalog.admin.feeds import FeedForm
@@ -194,6 +196,27 @@ def test_troubles_follow_from_the_runs(feed, folder):
     ran(feed)
     assert kinds(feed) == ["shrunk", "waiting"]
     assert "late" in kinds(feed, timedelta(days=3))
+
+
+def test_a_trouble_leads_to_the_run_where_it_is_decided_and_a_run_to_its_feed(feed, folder, operator):
+    write(folder, 10)
+    ran(feed)
+    write(folder, 5)
+    run = ran(feed)
+    of_run = reverse("admin:catalog_importrun_change", args=[run.pk])
+    of_feed = reverse("admin:catalog_feed_change", args=[feed.pk])
+    assert re.search(f'<a href="{of_run}"[^>]*>Decide</a>', operator.get(of_feed).content.decode())
+    assert f'href="{of_feed}"' in operator.get(of_run).content.decode()
+    dashboard = operator.get(reverse("admin:index")).content.decode()
+    assert re.search(f'<a href="{of_run}"[^>]*>Decide</a>', dashboard)
+
+
+def test_the_list_of_feeds_says_how_many_rows_of_the_last_file_are_to_be_mended(feed, folder, operator):
+    (folder / "stock.csv").write_text(HEADER + "1,Ford,Focus,2060,8000,60000\n2,Ford,Focus,2015,dear,60001\n")
+    run = ran(feed)
+    assert ran(feed).options["is_unmodified"]
+    page = operator.get(reverse("admin:catalog_feed_changelist")).content.decode()
+    assert re.search(rf'<a href="{reverse("admin:catalog_importrun_rows", args=[run.pk])}"[^>]*>2</a>', page)
 
 
 def test_a_file_that_is_the_one_of_last_time_ends_no_trouble(feed, folder):
