@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from catalog.admin.import_fields import PROBLEMS_ON_PAGE, effect_of, once_per_row
-from catalog.models import ImportedListing, ImportMend, ImportProblem, ImportUndo, UploadedChunk, UploadedFile
+from catalog.models import BadRow, ImportedListing, ImportMend, ImportProblem, ImportUndo, UploadedChunk, UploadedFile
 from console.formats import NONE, ago, badge, link_to, list_url, table
 from console.pages import ReadOnlyAdmin
 from jobs.admin.base import JobAdmin
@@ -71,6 +72,18 @@ class ImportMendAdmin(JobOfRunAdmin):
         (None, {"fields": ["run_link", ("n_rows", "n_mended", "n_left"), "left"]}),
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at")]}),
     ]
+
+    actions_detail: Any = [*JobOfRunAdmin.actions_detail, "rows_left"]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """The way back to the bad rows, while some are left."""
+        buttons = super().get_actions_detail(request, object_id)
+        is_any_left = BadRow.objects.filter(run__mends=object_id).exists()
+        return [button for button in buttons if is_any_left or button.action_name != "catalog_importmend_rows_left"]
+
+    @action(description="Mend further rows", url_path="left", icon="build", permissions=["view"])
+    def rows_left(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("admin:catalog_importrun_rows", get_object_or_404(ImportMend, pk=object_id).run_id)
 
     @display(description="What is left")
     @once_per_row

@@ -29,9 +29,12 @@ from console.auditing import record
 
 ROWS_SHOWN = 50
 NAMES = ("make", "model")
+NAMING = ("external_id", "year", "make", "model", "title")  # fields by which a person knows a car
+VALUES_IN_LINE = 5
 NOTHING = "-"  # in forms: the word says nothing
 LEAVE = ("", "– leave it –")
 LONGEST_CELL = 20_000
+LONGEST_NAME = 120  # of a car, beside its row
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class BadRowsView(RunPage):
         chosen = next((kind for kind in kinds if kind.key == self.request.GET.get("kind")), None)
         return super().get_context_data(
             **kwargs,
-            kinds=[{"kind": kind, "lines": self.lines(kind) if kind.field else []} for kind in kinds],
+            kinds=[] if chosen else [self.section(kind) for kind in kinds],
             chosen=chosen,
             rows=self.rows(chosen) if chosen else [],
             is_edited=chosen is not None and place_of(self.run, chosen) is not None,
@@ -130,21 +133,30 @@ class BadRowsView(RunPage):
             headings=[(heading, self.heading_select()) for heading in self.run.options.get("unread", [])[:ROWS_SHOWN]],
         )
 
+    def section(self, kind: Kind) -> dict[str, Any]:
+        """A kind, with the values that can be taught, or a line of those that cannot."""
+        if kind.field:
+            return {"kind": kind, "lines": self.lines(kind)}
+        return {"kind": kind, "examples": values_of(self.run, kind)[:VALUES_IN_LINE]}
+
     def rows(self, kind: Kind) -> list[dict[str, Any]]:
-        """The next rows of a kind, with what is bad about them."""
+        """The next rows of a kind: which car each is, and what is bad about it."""
         after = self.request.GET.get("after", "")
         found = rows_of(self.run, kind).filter(row_number__gt=int(after) if after.isdecimal() and len(after) < 9 else 0)
         rows = list(found[:ROWS_SHOWN])
         said: dict[int, list[str]] = {}
         numbers = [row.row_number for row in rows]
         for problem in self.run.problems.filter(row_number__in=numbers):
-            where = f"{problem.column}: " if problem.column else ""
-            said.setdefault(problem.row_number, []).append(f"{where}{problem.value} {problem.reason}".strip())
+            where = f"{problem.column}: " if problem.column not in ("", kind.column) else ""
+            value = f"“{problem.value}”: " if problem.value else ""
+            said.setdefault(problem.row_number, []).append(f"{where}{value}{problem.reason}")
         at = place_of(self.run, kind)
         cells = {row.row_number: [*edited_cells(row), *[""] * ((at or 0) + 1)] for row in rows}
+        naming = [place for place in naming_places(self.run) if place != at]
         return [
             {
                 "number": number,
+                "car": " ".join(cells[number][place] for place in naming if place < len(cells[number]))[:LONGEST_NAME],
                 "said": "; ".join(said.get(number, [])),
                 "cell": None if at is None else cells[number][at],
             }
@@ -247,6 +259,14 @@ def place_of(run: ImportRun, kind: Kind) -> int | None:
     return headings.index(kind.column) if kind.column in headings else None
 
 
+def naming_places(run: ImportRun) -> list[int]:
+    """Where in a row the cells stand by which a person knows the car: its number, its year, its name."""
+    headings = [str(heading).strip() for heading in run.options.get("headings", ())]
+    read_as = {target: heading for heading, target in run.options.get("columns", {}).items()}
+    named = [read_as[field] for field in NAMING if field in read_as]
+    return [headings.index(heading) for heading in named if heading in headings]
+
+
 def new_name(field: str, value: str) -> str:
     """The name that becomes known: of a model without the make before it."""
     return value if field == "make" else split_make(value)[1]
@@ -269,6 +289,8 @@ class BadRowView(RunPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         cells, read_as = edited_cells(self.bad), self.run.options.get("columns", {})
+        said = list(self.run.problems.filter(row_number=self.bad.row_number))
+        later = self.run.bad_rows.filter(row_number__gt=self.bad.row_number).order_by("row_number")
         fields = [
             {
                 "number": index,
@@ -276,11 +298,17 @@ class BadRowView(RunPage):
                 "target": read_as.get(heading.strip(), ""),
                 "cell": cell,
                 "is_edited": str(index) in self.bad.edits,
+                "problems": [each.reason for each in said if heading.strip() and each.column == heading.strip()],
             }
             for index, (heading, cell) in enumerate(zip(headings_for(self.run, cells), cells, strict=True))
         ]
-        said = self.run.problems.filter(row_number=self.bad.row_number)
-        return super().get_context_data(**kwargs, bad=self.bad, fields=fields, said=said)
+        return super().get_context_data(
+            **kwargs,
+            bad=self.bad,
+            fields=fields,
+            said=said,
+            next_row=later.values_list("row_number", flat=True).first(),
+        )
 
     def act(self) -> HttpResponse:
         if self.run.is_dry_run:

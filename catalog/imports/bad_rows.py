@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.postgres.aggregates import BoolOr
 from django.db.models import CharField, Count, F, Func, QuerySet, Value
 
 from catalog.imports.cells import UNKNOWN_STATUS
@@ -21,13 +22,17 @@ _REASON = Func(F("reason"), Value("; nearest"), Value(1), function="split_part",
 
 @dataclass(frozen=True)
 class Kind:
-    """Rows of a run that are bad for one reason in one column; ``field`` is the field whose words can be taught, or
-    ""."""
+    """Rows of a run that are bad for one reason in one column.
+
+    ``field`` is the field whose words can be taught, or ""; ``is_fatal`` says that the reason keeps rows from being
+    stored.
+    """
 
     column: str
     reason: str
     n_rows: int
     field: str
+    is_fatal: bool = False
 
     @property
     def key(self) -> str:
@@ -37,11 +42,15 @@ class Kind:
 
 def kinds_of(run: ImportRun) -> list[Kind]:
     """Return the kinds of bad rows that a run still has, the most frequent first."""
-    counted = _problems(run).values_list("column", "said").annotate(n=Count("row_number", distinct=True))
+    counted = (
+        _problems(run)
+        .values_list("column", "said")
+        .annotate(n=Count("row_number", distinct=True), refuses=BoolOr("is_fatal"))
+    )
     columns = run.options.get("columns", {})
     return [
-        Kind(column, reason, n, _teachable(columns.get(column, column), reason))
-        for column, reason, n in counted.order_by("-n", "column", "said")[:KINDS_SHOWN]
+        Kind(column, reason, n, _teachable(columns.get(column, column), reason), is_fatal)
+        for column, reason, n, is_fatal in counted.order_by("-n", "column", "said")[:KINDS_SHOWN]
     ]
 
 

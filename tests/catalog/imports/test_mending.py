@@ -503,6 +503,36 @@ def test_the_page_of_a_run_leads_from_a_kind_to_its_mending(client, feed):
     assert "No row is left" in client.get(url).content.decode()
 
 
+def test_each_bad_row_is_shown_with_its_car_and_each_kind_with_its_values(client, feed):
+    run = ran(feed, GOOD, "2,Vauxhall,Corsa,2015,see dealer,60002,petrol,", "3,Vauxhal,Astra,2016,8000,60003,petrol,")
+    url = reverse("admin:catalog_importrun_rows", args=[run.pk])
+    page = client.get(url).content.decode()
+    assert "“see dealer”" in page
+    assert "not stored" in page
+    assert "without this value" in page
+    for kind in kinds_of(run):
+        shown = client.get(url, {"kind": kind.key}).content.decode()
+        assert ("2 2015 Vauxhall Corsa" in shown) is (kind.column == "price")
+        assert ("3 2016 Astra" in shown) is (kind.column == "make")  # the make stands in the field beside it
+
+
+def test_the_page_of_a_row_says_at_the_cell_what_is_bad_and_leads_to_the_next_row(client, feed):
+    run = ran(feed, GOOD, "2,Ford,Focus,2060,8000,60002,petrol,", "3,Ford,Focus,2016,dear,60003,petrol,")
+    first, second = run.bad_rows.order_by("row_number")
+    page = client.get(reverse("admin:catalog_importrun_row", args=[run.pk, first.row_number])).content.decode()
+    assert re.search(r'<p id="said-3"[^>]*>a year in the future</p>', page)
+    assert reverse("admin:catalog_importrun_row", args=[run.pk, second.row_number]) in page
+    page = client.get(reverse("admin:catalog_importrun_row", args=[run.pk, second.row_number])).content.decode()
+    assert "the next one" not in page
+
+
+def test_a_mending_leads_back_to_the_rows_that_are_left(client, feed):
+    run = ran(feed, GOOD, "2,Ford,Focus,2060,8000,60002,petrol,", "3,Ford,Focus,2016,dear,60003,petrol,")
+    mend = queue_mend(run=run, rows=run.bad_rows.filter(row_number=2))
+    left = reverse("admin:catalog_importmend_rows_left", args=[mend.pk])
+    assert client.get(left).url == reverse("admin:catalog_importrun_rows", args=[run.pk])
+
+
 def test_a_row_is_edited_on_its_page(client, feed):
     run = ran(feed, GOOD, "2,Ford,Focus,2060,8000,60002,petrol,")
     url = reverse("admin:catalog_importrun_row", args=[run.pk, 2])
