@@ -13,7 +13,7 @@ from catalog.attributes import Number, is_web_address
 from catalog.imports import quantities
 from catalog.imports.colours import read_colour
 from catalog.imports.dates import read_month_of_year
-from catalog.imports.money import CURRENCY_BY_WORD, Money, currency_in, read_money
+from catalog.imports.money import CURRENCY_BY_WORD, Money, currency_in, currency_or_family, read_money
 from catalog.imports.names import tidy
 from catalog.imports.numbers import Unreadable, has_fraction, numbers_in, read_plain_number
 from catalog.imports.texts import clean_text, read_line, read_text
@@ -66,15 +66,21 @@ def read_drive(unit: str, text: str) -> str | None:
     return read_word("drive", text)
 
 
+_NAFTA_IS_PETROL_IN = frozenset(["ARS", "UYU", "PYG"])  # in central Europe it is diesel
 _GAS_IN = {"SEK": "cng", "NOK": "cng", "DKK": "cng", "EUR": "", "CHF": "", "PLN": "", "CZK": ""}
 
 
 def read_fuel(currency: str, text: str) -> str | None:
-    """Gas is petrol in North America; elsewhere it is one that burns as a gas, in the north of Europe CNG."""
+    """Read the fuel by the words of the market.
+
+    Gas is petrol in North America; elsewhere it is one that burns as a gas, in the north of Europe CNG.
+    """
     if bare(text) == "gas" and currency in _GAS_IN:
         if not _GAS_IN[currency]:
             raise Unreadable("a gas, and not said which")
         return _GAS_IN[currency]
+    if currency in _NAFTA_IS_PETROL_IN and bare(text).split(" ")[0] == "nafta":
+        return read_word("fuel", re.sub("nafta", "petrol", text, count=1, flags=re.IGNORECASE))
     return read_word("fuel", text)
 
 
@@ -296,7 +302,8 @@ def _minor_units_in(text: str) -> set[str]:
 
 
 def read_currency(text: str) -> str:
-    if code := currency_in(text):
+    """Read a code, or a family (``$``, ``kr``) whose country the rest of the file says."""
+    if code := currency_or_family(text.casefold()):
         return code
     if is_minor_unit(text):
         return "GBP" if _minor_units_in(text) & _BRITISH_MINOR_UNITS else ""

@@ -12,12 +12,14 @@ from catalog.imports.vocabulary import PLAIN_WORDS
 
 MAX_PRICE = Decimal("9999999999.99")  # what the column holds
 CURRENCY_BY_MARK = {
+    "u$s": "USD", "u$d": "USD",
     "us$": "USD", "a$": "AUD", "au$": "AUD", "c$": "CAD", "ca$": "CAD", "nz$": "NZD", "r$": "BRL", "hk$": "HKD",
     "s$": "SGD", "mx$": "MXN", "£": "GBP", "€": "EUR", "₹": "INR", "¥": "JPY", "₽": "RUB", "₺": "TRY", "₴": "UAH",
     "₩": "KRW", "원": "KRW", "円": "JPY",
     "zł": "PLN", "kč": "CZK", "$": "USD",
 }  # fmt: skip
-DOLLARS = frozenset(["USD", "AUD", "CAD", "NZD", "SGD", "HKD", "MXN"])
+PESOS = frozenset(["ARS", "CLP", "COP", "MXN", "UYU"])  # they are written "$", too
+DOLLARS = frozenset(["USD", "AUD", "CAD", "NZD", "SGD", "HKD"]) | PESOS
 CROWNS = frozenset(["SEK", "NOK", "DKK", "ISK", "CZK"])
 CURRENCIES = frozenset(code.upper() for code in PLAIN_WORDS["currencies"]) | DOLLARS | CROWNS
 CURRENCY_BY_WORD = {code.casefold(): code for code in CURRENCIES} | {
@@ -28,6 +30,7 @@ CURRENCY_BY_WORD = {code.casefold(): code for code in CURRENCIES} | {
     "rmb": "CNY", "rur": "RUB", "yuan": "CNY", "yen": "JPY", "rub": "RUB", "pkr": "PKR", "dhs": "AED", "dh": "AED",
 }  # fmt: skip
 _SAYS_WHICH_DOLLAR = re.compile(rf"\b(?:{'|'.join(sorted(DOLLARS))})\b", re.IGNORECASE)  # "$12,995 CAD"
+_UNITED_STATES = re.compile(r"us|u\$[sd]")  # "US$", "USD", "U$S"
 _PARAGRAPH = re.compile(r"§+ ?\d+ ?[a-z]?\b(?: ?ustg\b)?")  # "§25a UStG" is a law, no amount
 _FEE = re.compile(  # "£8,995 + £99 admin fee", "9.990 € zzgl. 790 € Überführung"
     r"(?<=\d)[\s€£$]*(?:\+|plus|zzgl\.?|und|and)\s?[€£$]?\s?\d[\d.,]*\s?[€£$]?\s?(?:eur|gbp|usd)?\s?"
@@ -104,12 +107,12 @@ def currency_in(text: str) -> str:
     return next((CURRENCY_BY_WORD[word] for word in re.findall(r"[^\W\d_]+", text) if word in CURRENCY_BY_WORD), "")
 
 
-def _currency_or_family(text: str) -> str:
-    """Return the same, but ``$`` and ``kr`` unchanged: they are the currencies of several countries."""
+def currency_or_family(text: str) -> str:
+    """Return the currency that a text names, but ``$`` and ``kr`` unchanged: several countries write theirs so."""
     code = currency_in(text)
     if "tkr" in words_in(text):
         return "kr"
-    if code == "USD" and "us" not in text:
+    if code == "USD" and not _UNITED_STATES.search(text):
         return "$"
     return code or ("kr" if "kr" in words_in(text) else "")
 
@@ -138,7 +141,7 @@ def read_money(text: str, unit: str = "") -> Money | None:
         if _ON_REQUEST.search(plain) or words_in(plain) <= _PRICE_WORDS or currency_in(plain):
             return None
         raise Unreadable("no amount in it")
-    currency = _currency_or_family(plain)
+    currency = currency_or_family(plain)
     if _BY_THE_MONTH.search(plain):
         raise Unreadable("an amount by the month, not a price")
     if not currency and not words_in(plain) <= _PRICE_WORDS | {"e"}:

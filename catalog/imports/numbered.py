@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from catalog.imports.vocabulary import PLAIN_WORDS
 
 _NUMBER, _FIRST, _SMALL = (PLAIN_WORDS[f"heading_{name}"] for name in ("numbers", "firsts", "small"))
-_COMPOUND = re.compile(r"^(\w{3,}?)s?(?:nummer|nr|anzahl)$")
+_COMPOUND = re.compile(r"^(\w{3,}?)s?(?:nummer|numero|nro|nr|anzahl)$")
 SHORTEST_PLURAL = 4  # letters, of which the last is an s
 
 Key = tuple[str, ...]

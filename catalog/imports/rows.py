@@ -70,6 +70,14 @@ def _is_a_count(name: str) -> bool:
     return number.isdecimal() and what in phrases_of("any_car")
 
 
+def _names_a_sum(text: str) -> bool:
+    """``Total``, ``Total (3)``, ``Summe 3 Fahrzeuge``."""
+    words = bare(text)
+    what, _, count = words.partition(" ")
+    is_counted = count.isdecimal() or _is_a_count(count)
+    return words in phrases_of("totals") or (is_counted and what in phrases_of("totals"))
+
+
 def _without_name(variant: str, name: CarName) -> str:
     """Return what follows the names in the trim's column: ``KADJAR 1.3 TCe`` of a Kadjar, ``Renault Kadjar 1.3
     TCe``."""
@@ -255,13 +263,12 @@ class RowReader:
 
     def _is_sum(self, cells: Sequence[str], values: dict[str, Any]) -> bool:
         """Whether the car's name is a word for a sum; under "damage" or "seller" such a word has another meaning."""
-        totals = phrases_of("totals")
         names = ("make", "title", "vin", "model") if self._make else ("make", "title", "vin")
-        if any(name and bare(name) not in totals and not _is_a_count(name) for name in map(values.get, names)):
+        if any(name and not _names_a_sum(name) and not _is_a_count(name) for name in map(values.get, names)):
             return False
         naming = [column.index for field in _NAME_A_ROW for column in self._by_field.get(field, ())]
         named_by = [cells[index] for index in naming if index < len(cells)]
-        return any(bare(cell) in totals for cell in (next((cell for cell in cells if cell.strip()), ""), *named_by))
+        return any(_names_a_sum(cell) for cell in (next((cell for cell in cells if cell.strip()), ""), *named_by))
 
     def _keep(self, column: Column, text: str, value: Any, values: dict[str, Any], problems: list[RowProblem]) -> None:
         """Keep the first value of a field; tags are added; columns of one field that disagree are reported."""
