@@ -22,6 +22,7 @@ from recommendations.evaluation.item_terms import (
     CONTENT,
     EASE,
     FACTORS,
+    HAD,
     KNN,
     POPULAR,
     ItemRankerConfig,
@@ -47,6 +48,7 @@ DESCRIPTIONS = {
     KNN: "cosine between the users of two items",
     EASE: "EASE with a regularisation of 200, on all of the history",
     FACTORS: "64 factors by alternating least squares",
+    HAD: "times that the user had the item; then events on it, halved every 14 days",
 }
 
 
@@ -154,6 +156,8 @@ class AskedWindow:
         n_rows: Rows of the file in it.
         n_counted: Rows about something that is asked for.
         n_unreached: Rows about an item that could not be had, or was not known, at the moment.
+        n_unheard_of: These, and rows about an item that nobody had before the moment and whose beginning no file says:
+            it may well be newer.
     """
 
     day: float
@@ -161,18 +165,22 @@ class AskedWindow:
     n_rows: int
     n_counted: int
     n_unreached: int
+    n_unheard_of: int
 
 
 def windows_of_test(
     events: ItemEvents, catalogue: ItemCatalogue, day: float, until: float, parameters: FileParameters
 ) -> list[AskedWindow]:
-    """The test in as many windows as were asked for, or as it takes to reach most of its rows."""
+    """The test in as many windows as were asked for, or as it takes to reach most of its rows.
+
+    An item file that does not say since when items can be had does not change their number.
+    """
     end = min(until, float(np.nextafter(events.days.max(), np.inf)))
     tried = MOMENTS_TRIED if parameters.moments is None else (parameters.moments,)
     parts: list[AskedWindow] = []
     for n in tried:
         parts = [_window_of(events, catalogue, begin, stop, parameters) for begin, stop in windows(day, end, n)]
-        if sum(one.n_unreached for one in parts) <= (1 - REACHED_SHARE) * sum(one.n_rows for one in parts):
+        if sum(one.n_unheard_of for one in parts) <= (1 - REACHED_SHARE) * sum(one.n_rows for one in parts):
             break
     return parts
 
@@ -183,12 +191,15 @@ def _window_of(
     asked = ask(events, catalogue, day, until, known_only=parameters.known_only, unseen_only=parameters.unseen_only)
     asked = sampled(asked, parameters)
     later = events.between(day, until)
+    is_there = asked.candidates & (
+        np.isfinite(catalogue.listed_days) | (np.bincount(events.before(day).items, minlength=events.n_items) > 0)
+    )
     place = np.full(events.n_users, -1)
     place[asked.user_rows] = np.arange(len(asked))
     of_asked = later.take(place[later.users] >= 0)
     counted = asked.relevant[place[of_asked.users], of_asked.items].sum() if len(of_asked) else 0
-    n_unreached = int(np.count_nonzero(~asked.candidates[later.items]))
-    return AskedWindow(day, asked, len(later), int(counted), n_unreached)
+    n_unreached, n_unheard_of = (int(np.count_nonzero(~each[later.items])) for each in (asked.candidates, is_there))
+    return AskedWindow(day, asked, len(later), int(counted), n_unreached, n_unheard_of)
 
 
 def backtest_at(
@@ -311,6 +322,11 @@ def notes_on(file: EventFile, parameters: FileParameters, parts: Sequence[AskedW
         notes.append(
             f"{n_unreached:,} of them are about items that could not be listed at the moment, most of them without an "
             "event before it; more moments reach more of these."
+        )
+    if n_unheard_of := sum(one.n_unheard_of for one in parts) - n_unreached:
+        notes.append(
+            f"{n_unheard_of:,} of them are about items that nobody had before the moment, and of which the item file "
+            "does not say since when they can be had (--listed-at): they are listed as if they always could."
         )
     if len(parts) > 1:
         notes.append(f"The test is divided into {len(parts)} windows, each asked of what was known at its beginning.")

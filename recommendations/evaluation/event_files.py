@@ -27,7 +27,8 @@ from recommendations.evaluation.item_content import content_features
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents
 
 DELIMITERS = ("\t", "::", ";", ",")  # in this order, as a comma may well be in a text
-MILLISECONDS_FROM = 1e11  # an epoch above this is in milliseconds: in seconds it would be the year 5138
+# An epoch of so much or more counts finer units than seconds, of which it has so many: 1e11 seconds are the year 5138.
+EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {"<=": le, ">=": ge, "!=": ne, "<": lt, ">": gt, "=": eq}
 PATTERNS = {"~": True, "!~": False}
 CONDITION = re.compile(r"^\s*(?P<column>.+?)\s*(?P<operator>!~|~|<=|>=|!=|=|<|>)\s*(?P<value>.*?)\s*$")
@@ -85,7 +86,8 @@ class Columns:
         kind: Column with the kind of each event.
         weight_by_kind: Weight of each kind; a kind that is not named is left out and counted.
         where: Only rows that fulfil all of these.
-        time_format: As for ``strptime``; without it, ISO 8601 or seconds or milliseconds since 1970. UTC.
+        time_format: As for ``strptime``; without it, ISO 8601 or since 1970 in seconds, milliseconds,
+            microseconds or nanoseconds. UTC.
         header: Names of the columns of a file whose first line is data already.
         delimiter: When it is not to be found out.
     """
@@ -209,7 +211,8 @@ def day_of(cell: str, time_format: str | None = None) -> float:
         return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() / SECONDS_A_DAY
     number = as_number(cell)
     if number is not None and np.isfinite(number) and len(cell) != len("20111109"):  # a date without dashes is ISO
-        return number / (1000 if number > MILLISECONDS_FROM else 1) / SECONDS_A_DAY
+        n_a_second = next((unit for least, unit in EPOCH_UNITS if abs(number) >= least), 1.0)
+        return number / n_a_second / SECONDS_A_DAY
     try:
         moment = datetime.fromisoformat(cell)
     except ValueError:

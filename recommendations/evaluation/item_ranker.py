@@ -30,6 +30,7 @@ from recommendations.evaluation.item_lists import lists_of, rows_wanted
 from recommendations.evaluation.item_pools import Table, tables_of
 from recommendations.evaluation.item_terms import (
     ADAPTING,
+    ALONE,
     BASE_REGULARISATION,
     EASE,
     NEIGHBOURS,
@@ -363,6 +364,7 @@ def learn_by_segment(
     means, deviations = scales_of(features, allowed)
     features -= means.astype(np.float32)
     features /= deviations.astype(np.float32)
+    features[..., [name in ALONE for name in table.names]] = 0.0  # so that their weight stays 0
     start, at = np.zeros(len(table.names)), [table.names.index(ADAPTING)]
     start[at] = most_likely(features[..., at], allowed, chosen, strength, offsets=offsets)
     weights = most_likely(features, allowed, chosen, strength, start, offsets)

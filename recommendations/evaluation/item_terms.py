@@ -33,10 +33,13 @@ Model = TypeVar("Model")
 POPULAR, KNN, EASE, FACTORS = "popular", "item-kNN", "EASE", "ALS"
 NEIGHBOURS, AGAIN, NEW, ADAPTING = "neighbours", "again", "new", "adapting demand"
 CONTENT, BUDGET = "average of liked", "newest in budget"
+HAD = "had most often"  # where an item may be had again
 OF_OPTIONS = (NEIGHBOURS, AGAIN)  # which differ by option
 AFFINITIES = (KNN, EASE, FACTORS, NEIGHBOURS)  # whose logarithm is the term
-OF_HISTORIES = (KNN, EASE, FACTORS, CONTENT, BUDGET)  # which say nothing of a user without a history
+OF_HISTORIES = (KNN, EASE, FACTORS, HAD, CONTENT, BUDGET)  # which say nothing of a user without a history
+ALONE = (HAD,)  # which are used alone or not at all: ``AGAIN`` says the same in the sum, and decays
 BASE_REGULARISATION = 200.0  # of the baseline EASE
+REST_HALF_LIFE_DAYS = 14.0
 CELLS_AT_ONCE = 200_000  # users times items that terms are computed for at a time: 1.6 MB each
 USERS_AT_ONCE = 64
 
@@ -207,9 +210,22 @@ class LearningData:
 
         return self._model(f"histories {half_life_days}", made)
 
+    @property
+    def _had(self) -> csr_array:
+        """How often each user had each item, shape (n_users, n_items); of equals, what they had last is ahead."""
+        ages = self.day - self.events.days
+        newness = 1.0 - ages / max(float(ages.max(initial=0.0)), 1e-9)
+        return self._model(HAD, lambda: self.events.matrix(1.0 + 1e-3 * newness))
+
+    @cached_property
+    def _rest(self) -> Floats:
+        """What decides among items that a user never had: recent demand, below 1e-4; shape (n_items,)."""
+        demand = self.demand(REST_HALF_LIFE_DAYS)
+        return 1e-4 * demand / max(float(demand.sum()), 1e-300)
+
     def term_names(self, *, with_item_files: bool = True) -> tuple[str, ...]:
         """Of the terms, in the order of the score."""
-        again = () if self.config.unseen_only else (AGAIN,)
+        again = () if self.config.unseen_only else (AGAIN, HAD)
         names = (NEIGHBOURS, EASE, FACTORS, KNN, ADAPTING, *self.same_for_all, *again)
         return (*names, *self.item_file_terms) if with_item_files else names
 
@@ -230,7 +246,8 @@ class LearningData:
     def baselines(self) -> tuple[str, ...]:
         """Members that others have too."""
         demand = map(demand_name, self.config.demand_half_lives_days)
-        return (POPULAR, *demand, KNN, EASE, FACTORS, *self.item_file_terms)
+        had = () if self.config.unseen_only else (HAD,)
+        return (POPULAR, *demand, KNN, EASE, FACTORS, *had, *self.item_file_terms)
 
     def member_scores(self, name: str, rows: NDArray[np.intp]) -> Floats:
         """Of a member alone, as a baseline has them: shape (n_rows, n_items), 0 throughout without a history."""
@@ -243,6 +260,7 @@ class LearningData:
             KNN: lambda: self.knn.scores(self.pairs[rows]),
             EASE: lambda: self.ease(BASE_REGULARISATION).scores(self.pairs[rows]),
             FACTORS: lambda: self.factors.scores(rows),
+            HAD: lambda: self._had[rows].toarray() + self._rest,
             CONTENT: lambda: self._likeness(self.pairs[rows]),
             BUDGET: lambda: self._newest(self.pairs[rows]),
         }
@@ -285,7 +303,7 @@ class LearningData:
         """A term from what it ranks by, for any items; ``means`` as from ``mean_affinity``, shape (n_rows, 1)."""
         if name in AFFINITIES:
             return log_affinity(raw, self.config.floor, means)
-        shaped: Floats = np.log1p(raw) if name == AGAIN else raw
+        shaped: Floats = np.log1p(raw) if name in (AGAIN, HAD) else raw
         return shaped
 
     def _likeness(self, histories: csr_array) -> Floats:

@@ -43,12 +43,47 @@ def value_of(outcome, ranker, metric="ndcg", k=10, slice_name="all"):
 def test_our_ranker_stands_beside_the_baselines_on_a_known_world(file):
     outcome = backtest_file(file, None, FileParameters(test_from=50.0))
     lately = {f"recently popular, {days} days" for days in ("0.25", "1", "3", "14", "30", "90")}
-    rankers = {OURS, "popular", "recently popular", *lately, "item-kNN", "EASE", "ALS"}
+    rankers = {OURS, "popular", "recently popular", *lately, "item-kNN", "EASE", "ALS", "had most often"}
     assert set(outcome.summary["rankers"]) == rankers
     assert value_of(outcome, OURS) > 1.3 * value_of(outcome, "popular")
     assert value_of(outcome, "EASE") > value_of(outcome, "popular")
     lead = next(one for one in outcome.figures if (one.ranker, one.metric, one.k) == ("popular", "lead in ndcg", 10))
     assert lead.low > 0
+
+
+def test_what_users_had_most_often_is_a_baseline_and_ours_where_they_have_it_again(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [f"u{user},i{(3 * user + min(rng.geometric(0.6), 6)) % 40},{day * 86400:.0f}"
+             for user in range(60) for day in rng.uniform(0, 60, 30)]  # fmt: skip
+    (tmp_path / "events.csv").write_text("\n".join(["user,item,time", *lines]))
+    file = read_event_file(tmp_path / "events.csv", Columns())
+    outcome = backtest_file(file, None, FileParameters(test_from=50.0))
+    had = value_of(outcome, "had most often")
+    assert had > 1.1 * max(value_of(outcome, name) for name in ("EASE", "ALS", "popular"))
+    assert value_of(outcome, OURS) > 0.98 * had
+    unseen = backtest_file(file, None, FileParameters(test_from=50.0, unseen_only=True))
+    assert "had most often" not in unseen.summary["rankers"]
+
+
+@pytest.mark.parametrize("has_times", [False, True])
+def test_an_item_file_that_names_no_times_does_not_make_the_test_one_of_items_that_came_later(tmp_path, has_times):
+    """Items live a day: the file alone says who there is to come, but not since when."""
+    rng = np.random.default_rng(0)
+    days = np.sort(rng.uniform(0, 40, 1_500))
+    lines = [f"u{rng.integers(60)},d{int(day)}-{rng.integers(6)},{day * 86400:.0f}" for day in days]
+    (tmp_path / "events.csv").write_text("\n".join(["user,item,time", *lines]))
+    listed = [f"d{day}-{at},{at},{day * 86400}" for day in range(40) for at in range(6)]
+    (tmp_path / "items.csv").write_text("\n".join(["item,color,listed", *listed]))
+    file = read_event_file(tmp_path / "events.csv", Columns())
+    columns = ItemColumns(listed_at="listed") if has_times else ItemColumns(ignored=("listed",))
+    items = read_item_file(tmp_path / "items.csv", columns, file)
+    parameters = FileParameters(test_from=34.0)
+    without, beside = (
+        backtest_file(given.file if given else file, given, parameters).summary["notes"] for given in (None, items)
+    )
+    assert "The test is divided into 8 windows, each asked of what was known at its beginning." in without
+    assert "The test is divided into 8 windows, each asked of what was known at its beginning." in beside
+    assert any("--listed-at" in note for note in beside) is not has_times
 
 
 def test_items_bring_the_baselines_that_need_them(items):

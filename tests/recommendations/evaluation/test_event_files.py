@@ -125,6 +125,12 @@ def test_times_are_iso_or_epochs(cell, day):
     assert day_of(cell) == pytest.approx(day)
 
 
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("moment", [946_684_800, 1_700_000_000, 4_000_000_000])
+def test_epochs_of_any_unit_are_the_same_moments(unit, moment):
+    assert day_of(str(moment * unit)) == pytest.approx(moment / 86_400)
+
+
 def test_other_times_have_a_format():
     assert day_of("02/01/1970 12:00", "%d/%m/%Y %H:%M") == 1.5
 
