@@ -2,15 +2,17 @@
 
 A version passes when it is shown to be *not inferior*: with 97.5% confidence it loses no more than a margin of NDCG@20
 and of pairs won against the live version, and against a fixed reference version, so that small losses of each night do
-not add up. It must not be worse than popularity, nor show less of the stock. Without enough evidence the live version
-stays. An operator may overrule the verdict with a note.
+not add up. It must not be worse than popularity, nor show less of the stock, nor be shown to lose more than the margin
+for one segment of the buyers (cold ones, those of one fuel, ...), which a mean over all would hide. Without enough
+evidence the live version stays. An operator may overrule the verdict with a note.
 
 It need not be better: from one night to the next a ranker hardly changes, and half of all equal ones would be refused.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +25,9 @@ FEWEST_BUYERS = 30  # with fewer, an interval says nothing
 MARGIN = 0.1  # share of the live version's NDCG@20, and of what it wins beyond chance, that a new one may lose
 REFERENCE_MARGIN = 0.08  # the same of the reference version's: three nights that lose 3% each are more
 CHANCE = 0.5  # of winning a pair
+UNFAIR_MARGIN = 0.5  # in a segment, where the live version had learned from the tested events
+SEGMENT_CONFIDENCE = 0.05  # chance that an equal version is refused by any of the segments, at most
+MOST_SEGMENTS_SAID = 5
 LEAST_PAIRS_MARGIN = 0.01  # of pairs won, where a version is little better than chance
 COVERAGE_TOLERANCE = 0.1  # of the live version's coverage: what two trainings on the same log may differ by
 WORTH_MENTIONING = 0.05  # share of tested events that the live version had learned from
@@ -43,6 +48,7 @@ class Code(StrEnum):
     WORSE_AT_PAIRS_THAN_REFERENCE = "worse_at_pairs_than_reference"
     BELOW_POPULARITY = "below_popularity"
     LESS_COVERAGE = "less_coverage"
+    WORSE_FOR_SEGMENT = "worse_for_segment"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +67,7 @@ class GateFigures:
         reference: The same of the reference version; None where there is none, or it is the live one.
         new_won, live_won, reference_won: Share of pairs won by each buyer's choices among what they were shown, shape
             (n_buyers,); nan for a buyer without such a choice. None: not measured.
+        segments: Which buyers belong to a segment, by its name, shape (n_buyers,) each; they may overlap.
         k: Length of the lists.
         live_name: What the sentences call the live version.
     """
@@ -77,6 +84,7 @@ class GateFigures:
     new_won: NDArray[np.float64] | None = None
     live_won: NDArray[np.float64] | None = None
     reference_won: NDArray[np.float64] | None = None
+    segments: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     k: int = 20
     live_name: str = "the live version"
 
@@ -142,6 +150,7 @@ def _checks(figures: GateFigures, rng: np.random.Generator) -> tuple[_Check | No
         _pairs_against_reference(figures, rng),
         _against_popularity(figures, rng),
         _coverage(figures, is_fair=is_fair),
+        _segments(figures, rng, UNFAIR_MARGIN if not is_fair else MARGIN),
     )
 
 
@@ -279,6 +288,44 @@ def _coverage(figures: GateFigures, *, is_fair: bool) -> _Check:
         f"{lost:.0%} less, where {COVERAGE_TOLERANCE:.0%} is tolerated."
     )
     return _Check(Code.LESS_COVERAGE, sentence, numbers)
+
+
+def _segments(figures: GateFigures, rng: np.random.Generator, margin: float) -> _Check | None:
+    """Refuse a version that is shown to lose more than a margin of what the live one reaches for some of the buyers.
+
+    Few of them are enough evidence to refuse a large loss and never to show that there is none, so a loss must be
+    shown, at a confidence that as many comparisons ask for (Bonferroni). The margin is wide where the live version had
+    learned from the tested events.
+    """
+    comparisons = list(_in_segments(figures))
+    confidence = 1 - 2 * SEGMENT_CONFIDENCE / max(len(comparisons), 1)
+    lost = []
+    for segment, what, new, live, floor in comparisons:
+        worth = metrics.mean_over_users(live) - floor
+        gain = metrics.compare(new, live, rng, confidence=confidence)
+        if worth > 0 and gain.high < -margin * worth:
+            lost.append((gain.difference / worth, f"{what} of {segment} {gain.difference:+.3f} ({gain.low:+.3f} to "
+                         f"{gain.high:+.3f}) from {floor + worth:.3f} over {_buyers(gain.n_users)}"))  # fmt: skip
+    if not lost:
+        return None if not comparisons else _Check(Code.PASSED, "", {"n_segments": len(comparisons)})
+    worst = "; ".join(sentence for _, sentence in sorted(lost)[:MOST_SEGMENTS_SAID])
+    sentence = f"Lost for a part of the buyers, where a loss of {margin:.0%} is tolerated: {worst}."
+    return _Check(Code.WORSE_FOR_SEGMENT, sentence, {"n_segments": len(comparisons), "n_segments_lost": len(lost)})
+
+
+def _in_segments(
+    figures: GateFigures,
+) -> Iterator[tuple[str, str, NDArray[np.float64], NDArray[np.float64], float]]:
+    """Segment, name of a figure, its values under the new and the live version, and the value of chance, wherever
+    enough buyers of the segment have one."""
+    pairs = (figures.new_won, figures.live_won)
+    for segment, own in figures.segments.items():
+        for what, new, live, floor in (
+            (f"NDCG@{figures.k}", figures.new, figures.live, 0.0),
+            ("pairs won", *pairs, CHANCE),
+        ):
+            if new is not None and live is not None and np.isfinite(live[own]).sum() >= FEWEST_BUYERS:
+                yield segment, what, new[own], live[own], floor
 
 
 def _buyers(n: int) -> str:

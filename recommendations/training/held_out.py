@@ -35,6 +35,7 @@ from recommendations.training.held_out_case import (
     joined_cases,
     without_candidates,
 )
+from recommendations.training.segments import segments_of
 from recommendations.training.shown_choices import Scores, ShownChoices
 
 K = 20
@@ -180,6 +181,7 @@ def compare_with(
         new_won=tested.won,
         live_won=of_live.won,
         reference_won=None if of_reference is None else of_reference.won,
+        segments=segments_of(live, case, PartedEvents.of(events)),
         k=K,
     )
 

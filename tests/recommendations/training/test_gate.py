@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,6 +146,49 @@ def test_pairs_that_the_live_version_had_learned_from_are_not_counted():
     new, live = won(-0.2)
     seen = figures(n=400, new_won=new, live_won=live, seen_by_live=0.8, live_recorded=0.2)
     assert "pairs_live" not in decide(seen).figures
+
+
+SEGMENTS = {"cold buyers": 0.08, "known buyers": 0.92, "fuel diesel": 0.1, "make kia": 0.06, "the dearest third": 0.4}
+
+
+def in_segments(rng: np.random.Generator, n: int = 800) -> dict[str, np.ndarray]:
+    return {name: rng.random(n) < share for name, share in SEGMENTS.items()}
+
+
+def sabotaged(figures: GateFigures, segment: str, what: str) -> GateFigures:
+    """A version that ranks the wrong way round for a segment and is as good as ever for the others."""
+    own = figures.segments[segment]
+    if what == "lists":
+        return replace(figures, new=np.where(own, 0.0, figures.new))
+    return replace(figures, new_won=np.where(own, 1 - figures.new_won, figures.new_won))
+
+
+@pytest.mark.parametrize("segment", list(SEGMENTS))
+@pytest.mark.parametrize("what", ["lists", "pairs"])
+@pytest.mark.parametrize("seen_by_live", [0.0, 0.8])
+def test_a_version_that_is_wrong_for_one_segment_is_refused(segment, what, seen_by_live):
+    rng = np.random.default_rng(3)
+    usual = replace(night(rng), segments=in_segments(rng), seen_by_live=seen_by_live, live_recorded=0.15)
+    assert decide(usual).passed
+    verdict = decide(sabotaged(usual, segment, what))
+    assert not verdict.passed
+    assert f" of {segment} " in verdict.reason
+    assert verdict.figures["n_segments_lost"] >= 1
+
+
+def test_segments_refuse_no_equal_version():
+    refused = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        codes = decide(replace(night(rng), segments=in_segments(rng)), seed=seed).code
+        refused += codes == Code.WORSE_FOR_SEGMENT
+    assert refused <= 2
+
+
+def test_a_segment_of_few_buyers_says_nothing():
+    few = np.arange(800) < 29
+    usual = replace(night(np.random.default_rng(3)), segments={"few": few})
+    assert "n_segments" not in decide(sabotaged(usual, "few", "lists")).figures
 
 
 def test_equal_versions_pass_nine_times_of_ten():

@@ -199,6 +199,29 @@ def test_versions_are_compared_on_the_same_buyers(market):
     assert len(same.popularity) == len(same.new) == 8
 
 
+def test_a_comparison_knows_what_was_known_of_buyers_and_what_they_went_for(market):
+    known, cold, both = (BuyerFactory(external=True) for _ in range(3))
+    view(known, *market.bmws[:3])
+    view(both, market.skodas[1])
+    cutoff = timezone.now()
+    last_id = the_log().last_id
+    view(known, market.bmws[12])
+    view(cold, market.skodas[0])
+    view(both, market.bmws[11], market.skodas[2])
+    tested = held_out_lists(the_snapshot(market), the_log(), cutoff.timestamp())
+    segments = compare_with(the_snapshot(market), tested, the_log(), last_id).segments
+    of_buyers = {
+        name: set(tested.case.buyer_ids[own].tolist())
+        for name, own in segments.items()
+        if name.endswith("buyers") or name.startswith("make")
+    }
+    assert of_buyers == {
+        "known buyers": {known.pk, both.pk}, "cold buyers": {cold.pk},
+        "make bmw": {known.pk, both.pk}, "make skoda": {cold.pk, both.pk},
+    }  # fmt: skip
+    assert np.any([segments[f"the {band} third"] for band in ("cheapest", "middle", "dearest")], axis=0).all()
+
+
 def test_versions_are_asked_for_the_choices_among_what_was_shown(market):
     buyers = [BuyerFactory(external=True) for _ in range(3)]
     for buyer in buyers:
