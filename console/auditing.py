@@ -64,7 +64,7 @@ def record(
 
 
 def snapshot(row: Model) -> Values:
-    """What a row's own columns say now, by name."""
+    """The current values of a row's columns, by name."""
     return {field.name: value_of(row, field) for field in row._meta.concrete_fields if is_readable(field)}
 
 
@@ -76,7 +76,7 @@ def is_readable(field: Field[Any, Any]) -> bool:
 
 
 def is_secret(name: str) -> bool:
-    """Whether what has this name is hidden here: by what we know of our columns, and by what logs hide."""
+    """Whether a name is that of a secret, by our list of columns or by the rules of log redaction."""
     return name in SECRETS or IS_SECRET_NAME.search(name) is not None
 
 
@@ -86,7 +86,7 @@ def value_of(row: Model, field: Field[Any, Any]) -> Any:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Values, Values]:
-    """Only what differs, of both sides."""
+    """The entries that differ, of both mappings."""
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return {name: before.get(name) for name in names}, {name: after.get(name) for name in names}
 

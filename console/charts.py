@@ -44,7 +44,7 @@ class Axis:
     formatter: Callable[[float], str] | None = None
 
     def share(self, value: float) -> float:
-        """Where a number lies, 0 at the beginning and 1 at the end; those beyond lie at the ends."""
+        """The position of a number on the axis, clipped to 0 (low) to 1 (high)."""
         low, high, at = (self._placed(number) for number in (self.low, self.high, value))
         return min(max((at - low) / ((high - low) or 1.0), 0.0), 1.0)
 
@@ -192,7 +192,7 @@ class Bar:
 
     @property
     def reach(self) -> list[float]:
-        """What has to find room on the axis."""
+        """The range of values that the axis must hold."""
         return [self.low, self.high, self.value] + ([] if self.limit is None else [self.limit])
 
 

@@ -74,7 +74,7 @@ def planned_rows(rows: models.QuerySet[Any]) -> int:
 
 
 class ConsoleChangeList(ChangeList):
-    """Knows that a list without search or filter is the whole list, without counting it a second time."""
+    """A change list that counts its rows once, not twice, where neither search nor filter is set."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -83,7 +83,7 @@ class ConsoleChangeList(ChangeList):
 
 
 class ConsoleAdmin(ModelAdmin):
-    """The common ground of all our pages."""
+    """The base class of all our admin pages."""
 
     paginator: ClassVar[Any] = EstimatingPaginator
     show_full_result_count = False
@@ -163,7 +163,7 @@ class ConsoleAdmin(ModelAdmin):
         return can_be_value(self.opts.pk, key)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Selected rows whose keys cannot be any are not selected."""
+        """Drop selected keys that cannot be keys of this model."""
         if helpers.ACTION_CHECKBOX_NAME in request.POST:
             given = request.POST.copy()
             keys = [str(key) for key in given.getlist(helpers.ACTION_CHECKBOX_NAME)]
@@ -206,7 +206,7 @@ class ConsoleAdmin(ModelAdmin):
         return super().log_deletions(request, queryset)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """The audit log of this row, which says more than Django's own history."""
+        """Show the audit log of this row in place of Django's history."""
         if not request.user.has_perm("accounts.view_auditentry"):
             return super().history_view(request, object_id, extra_context)
         return redirect(
@@ -260,7 +260,7 @@ def forgiving(formfield: Any) -> Any:
 
 
 class ReadOnlyAdmin(ConsoleAdmin):
-    """Rows that only the system writes. They go with what they belong to, never by themselves."""
+    """Read-only rows that the system writes; they are deleted only with the row they belong to."""
 
     empty_help = "The site writes them by itself, as it works."
     actions: Any = None

@@ -1,4 +1,4 @@
-"""How staff see the catalogue: the stock, how it got in and out, and how good it is."""
+"""Admin pages of the catalogue: listings, sellers, imports, feeds and the quality report."""
 
 from catalog.admin import quality_cards, stock_cards
 from catalog.admin.feeds import FeedAdmin

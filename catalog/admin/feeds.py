@@ -1,4 +1,4 @@
-"""Feeds: suppliers' profiles, their runs against one another, and what is wrong with them."""
+"""Admin pages of feeds: profiles of suppliers, their runs compared, and their problems."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
         return pairs
 
     def clean_address(self) -> str:
-        """Checked as far as it can be without asking another machine."""
+        """Validate the address without a network request."""
         address: str = self.cleaned_data["address"].strip()
         origin = self.cleaned_data.get("origin")
         try:
@@ -191,7 +191,7 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
         return before != after
 
     def kept_options(self) -> dict[str, Any]:
-        """What was taught to the profile elsewhere."""
+        """Options of the profile that this form does not edit, kept as they are."""
         return {name: value for name, value in self.instance.options.items() if name not in self.OPTIONS}
 
     def save(self, commit: bool = True) -> Any:
@@ -209,7 +209,7 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
 
 
 def host_of(address: str) -> tuple[str, str, int | None] | None:
-    """Whom a fetch of an address asks; None for what is none, such as a pattern of file names."""
+    """The host of a URL; None where it is no URL, such as a pattern of file names."""
     is_sftp = address.strip().startswith("sftp:")
     try:
         parts = split_sftp(address) if is_sftp else split_address(address, allow_private=True)
@@ -257,7 +257,7 @@ class FeedAdmin(ConsoleAdmin):
         return bool(request.user.has_perm("catalog.add_importrun"))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Files are fetched or uploaded, never both."""
+        """Offer runs for a feed that is fetched, and the upload of a file for one that is not."""
         feed = Feed.objects.filter(pk=object_id).first()
         fetched = feed is not None and feed.origin in FETCHED
         offered = {"run_now", "try_now"} if fetched else {"upload_file"} if feed else set()
@@ -401,7 +401,7 @@ def trouble_badge(trouble: Trouble) -> SafeString:
 
 @show(order=15)
 def feed_cards(now: datetime) -> Iterator[Card | Panel]:
-    """Shown once there are feeds."""
+    """The dashboard cards of feeds; none where there are no feeds."""
     n_feeds = Feed.objects.count()
     if not n_feeds:
         return

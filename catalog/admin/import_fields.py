@@ -1,4 +1,4 @@
-"""What the page of an import shows: how it was read, what became of its rows, and what was not understood."""
+"""Read-only fields of the import page: how the file was read, row outcomes, and problems."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ImportRunFields:
     @display(description="Against the last run")
     @once_per_row
     def against_last(self, run: ImportRun) -> str | SafeString:
-        """The same counts of the run of this source, or feed, before it."""
+        """The counts compared with those of the previous run of this source or feed."""
         same = (
             ImportRun.objects.filter(feed=run.feed_id) if run.feed_id else ImportRun.objects.filter(source=run.source)
         )
@@ -100,7 +100,7 @@ class ImportRunFields:
     @display(description="Bad rows, to be mended")
     @once_per_row
     def bad_rows(self, run: ImportRun) -> str | SafeString:
-        """The kinds of rows that can be mended, and the way there; the last time that some were read again."""
+        """The kinds of bad rows with links to correct them, and the time of the last correction."""
         last = run.mends.order_by("pk").last()
         before = format_html("<p>{} {}.</p>", link_to(last, "Read again"), ago(last.created_at)) if last else ""
         kinds = kinds_of(run)
@@ -192,13 +192,13 @@ def mendable_rows(run: ImportRun) -> list[list[Any]]:
 
 
 def rows_link(run: ImportRun, text: str) -> SafeString:
-    """To where the bad rows of a run are mended."""
+    """A link to the page that corrects the bad rows of a run."""
     url = reverse("admin:catalog_importrun_rows", args=[run.pk])
     return format_html('<a href="{}" class="text-link">{}</a>', url, text)
 
 
 def missing_rows(run: ImportRun) -> list[list[Any]]:
-    """Of a complete delivery: what it does not have, and what became of that."""
+    """Listings that a complete delivery lacks, and what was done with them."""
     if not run.absence:
         return []
     rows = [[f"{run.listings_missing:,}", "missing: listings on offer that the file does not have"]]

@@ -1,4 +1,4 @@
-"""What imports leave behind: problems, mended rows, undone imports, what each did to a listing, and the files."""
+"""Admin pages of import records: problems, corrected rows, undone imports, changed listings, files."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class UploadedFileAdmin(ReadOnlyAdmin):
     search_help_text = "Words of the file's name"
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Who may not import is shown no way to."""
+        """Leave out the links to imports for users who may not import."""
         columns = super().get_list_display(request)
         return columns if request.user.has_perm("catalog.add_importrun") else [*columns[:-1]]
 

@@ -1,4 +1,4 @@
-"""Imports: started by the wizard, followed, gone on with, decided on and undone by the buttons of their pages."""
+"""Admin pages of imports: progress, and buttons to resume, decide on missing rows, and undo."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ class ImportRunAdmin(ImportRunFields, JobAdmin):
 
     # --- Who may, and what makes sense now ---------------------------------------------------------------------------
     def has_undo_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Taking an import back changes a run and takes listings away."""
+        """Undo needs permission to change imports and to delete listings."""
         return request.user.has_perms(["catalog.change_importrun", "catalog.delete_listing"])
 
     def has_decide_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What is missing from a file is a question about listings."""
+        """Deciding on missing rows needs permission to change listings."""
         return request.user.has_perms(["catalog.change_importrun", "catalog.change_listing"])
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:

@@ -66,7 +66,7 @@ class RunPage(UnfoldModelAdminViewMixin, TemplateView):
 
     @property
     def may_teach(self) -> bool:
-        """What is taught is how the next files of the run's profile are read."""
+        """Whether the user may teach values: the profile then reads later files with them."""
         changes_a_feed = feed_of(self.run) is not None
         return self.may_mend and (not changes_a_feed or bool(self.request.user.has_perm("catalog.change_feed")))
 
@@ -249,7 +249,7 @@ def given_rows(given: QueryDict) -> list[int]:
 
 
 def one_line(text: str) -> str:
-    """As browsers send back the value of a field of one line: without the ends of lines in it."""
+    """The text without line breaks, as a browser submits the value of a one-line input."""
     return text.replace("\r", "").replace("\n", "")
 
 

@@ -1,4 +1,4 @@
-"""How good the stock is: a page of figures, each with a sentence and a link to its listings."""
+"""The quality report: figures about the stock, each explained and linked to its listings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class QualityReportAdmin(JobAdmin):
     ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Made by the button of the page, and every night."""
+        """False: reports are made by the button of the page, and every night."""
         return False
 
     pages_beside = frozenset(["catalog_quality"])

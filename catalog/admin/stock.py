@@ -68,7 +68,7 @@ STATUS_LABELS = {
 
 
 def in_pairs(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Two fields to a row of a form."""
+    """Field names in rows of two, for a fieldset."""
     return [tuple(names[at : at + 2]) for at in range(0, len(names), 2)]
 
 
@@ -466,7 +466,7 @@ class PriceChangeAdmin(ReadOnlyAdmin):
 
 @admin.register(ListingNews)
 class ListingNewsAdmin(ReadOnlyAdmin):
-    """What waits to be passed on to webhooks and alerts; empty but for the last seconds."""
+    """The outbox of listing news for webhooks and alerts; rows stay for seconds."""
 
     list_display = ["listing_id", "kind", "old_price", "new_price", "at"]
     list_display_links = None
@@ -474,7 +474,7 @@ class ListingNewsAdmin(ReadOnlyAdmin):
 
 @admin.register(ListingChange)
 class ListingChangeAdmin(ReadOnlyAdmin):
-    """The trail that the copies in memory follow; here for looking into one that lags."""
+    """The change log that listing indexes in memory follow; shown for diagnosis."""
 
     list_display = ["listing_id", "transaction_id", "changed_at"]
     list_display_links = None

@@ -181,7 +181,7 @@ class PrepareForm(forms.Form):
     words = forms.JSONField(required=False, widget=forms.HiddenInput, label="What words mean")
 
     def clean_words(self) -> dict[str, dict[str, str]]:
-        """What was taught to an earlier run of the file, which the address carries on."""
+        """Meanings of words taught to an earlier run of the file, carried in the URL."""
         words = self.cleaned_data["words"] or {}
         is_in_shape = isinstance(words, dict) and all(isinstance(each, dict) for each in words.values())
         if not is_in_shape or not all(isinstance(value, str) for each in words.values() for value in each.values()):
@@ -259,7 +259,7 @@ class PrepareView(UnfoldModelAdminViewMixin, TemplateView):
         return self.upload
 
     def answers(self) -> Any:
-        """What the form says, in the address or in the body."""
+        """The submitted values, from the query string or the body."""
         given = self.request.POST if self.request.method == "POST" else self.request.GET
         return {name: given[name] for name in given if name not in ("csrfmiddlewaretoken", "do")}
 

@@ -24,7 +24,7 @@ running_jobs_readers: list[Jobs] = []
 
 
 def show(order: int) -> Callable[[Reader], Reader]:
-    """Register what reads some cards or panels; those with a lower ``order`` come first. Called once each 10 s."""
+    """Register a function that reads cards or panels; those with a lower ``order`` come first. Called every 10 s."""
 
     def register(read: Reader) -> Reader:
         _readers.append((order, read))
@@ -34,7 +34,7 @@ def show(order: int) -> Callable[[Reader], Reader]:
 
 
 def show_for_period(order: int) -> Callable[[PeriodReader], PeriodReader]:
-    """Register what reads some panels about the days that were chosen; called once each 10 s for the same days."""
+    """Register a function that reads panels of the chosen period; called once each 10 s for the same days."""
 
     def register(read: PeriodReader) -> PeriodReader:
         _period_readers.append((order, read))
@@ -44,13 +44,13 @@ def show_for_period(order: int) -> Callable[[PeriodReader], PeriodReader]:
 
 
 def propose_next_steps(read: NextSteps) -> NextSteps:
-    """Register what knows which steps an empty site needs: text, label, href and the permission that it takes."""
+    """Register a function that returns the steps an empty site needs: text, label, href, permission."""
     next_steps_readers.append(read)
     return read
 
 
 def list_running_jobs(read: Jobs) -> Jobs:
-    """Register what knows the jobs that are queued or at work: name, href, step and percent of each."""
+    """Register a function that returns the queued and running jobs: name, href, step and percent of each."""
     running_jobs_readers.append(read)
     return read
 

@@ -1,4 +1,4 @@
-"""What the pages of the console say of where they are: in the words of the menu."""
+"""Template tags for breadcrumbs, with the names of the menu."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def answer_context(question: WhatIf, form: LabForm, request: HttpRequest) -> dic
 
 @dataclass(frozen=True)
 class Row:
-    """One place of the list, ready to be shown."""
+    """One position of the list, as the template shows it."""
 
     item: RecommendedListing
     car: SafeString
@@ -133,7 +133,7 @@ def list_rows(found: Answer, asked: QueryDict, kinds: Mapping[str, EventKind]) -
 
 
 def parts_of(terms: Mapping[str, float]) -> list[Part]:
-    """The terms of a score by group; they add up to the same."""
+    """The terms of a score summed by group; the groups add up to the score."""
     group_of = {name: group for group, names in GROUPS.items() for name in names}
     sums = dict.fromkeys(GROUPS, 0.0)
     for name, value in terms.items():
@@ -142,12 +142,12 @@ def parts_of(terms: Mapping[str, float]) -> list[Part]:
 
 
 def reach(parts: Sequence[Part]) -> float:
-    """How far the longer side of a bar goes."""
+    """The larger of the sums of positive and negative parts: half the width of a bar."""
     return max(sum(p.value for p in parts if p.value > 0), -sum(p.value for p in parts if p.value < 0), 1e-9)
 
 
 def what_ifs(listing: Listing, asked: QueryDict, kinds: Mapping[str, EventKind]) -> list[tuple[str, str]]:
-    """Links that ask the same with one more event about a car, as long as one more fits into the form."""
+    """Links to this page with one more hypothetical event on a car; none once the form is full."""
     free = next((at for at in range(1, N_HYPOTHETICAL + 1) if not asked.get(f"kind_{at}")), None)
     if free is None:
         return []
@@ -160,7 +160,7 @@ def what_ifs(listing: Listing, asked: QueryDict, kinds: Mapping[str, EventKind])
 
 
 def quick_kinds(kinds: Mapping[str, EventKind]) -> list[EventKind]:
-    """The strongest kind, a view, and the strongest against."""
+    """The event kinds with a button: the strongest positive one, a view, and the strongest negative one."""
     ranked = sorted(kinds.values(), key=lambda kind: -kind.weight)
     some = [ranked[0], kinds.get("view"), ranked[-1]] if ranked else []
     return list(dict.fromkeys(kind for kind in some if kind))[:QUICK_EVENTS]
@@ -183,7 +183,7 @@ def detail_of(dropped: Dropped, listing: Listing) -> str:
 
 
 def side_by_side(question: WhatIf, after: Answer) -> dict[str, Any]:
-    """The list without the imagined events beside the one with them."""
+    """The list without the hypothetical events beside the list with them."""
     before = answer(WhatIf(**{**vars(question), "events": ()}))
     return compared(before.recommended, after.recommended)
 
@@ -217,7 +217,7 @@ def axis_of(curve: Curve) -> Axis:
 
 
 def best_of(curve: Curve) -> str:
-    """The same in words, for who cannot see the chart."""
+    """The value with the highest utility, in words, for screen readers."""
     best = int(curve.utility.argmax())
     written = axis_of(curve).write(float(f"{curve.grid[best]:.2g}"))
     if curve.low[best] <= 0:

@@ -1,4 +1,4 @@
-"""What is known of each buyer: history, taste in words, and whether the taste has seen everything."""
+"""Admin pages of buyers: events, preference in words, and whether the preference is up to date with the log."""
 
 from typing import Any
 
@@ -112,7 +112,7 @@ class BuyerWithTasteAdmin(BuyerAdmin):
     ]
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[UnfoldAction]:
-        """Of marking and unmarking a bot the one that changes something."""
+        """Offer either "mark as bot" or "unmark", whichever changes something."""
         is_marked = BotMark.objects.filter(buyer_id=object_id, is_bot=True).exists()
         useless = "mark_as_bot" if is_marked else "unmark_as_bot"
         shown = super().get_actions_detail(request, object_id)
@@ -120,7 +120,7 @@ class BuyerWithTasteAdmin(BuyerAdmin):
 
     @display(description="Questionnaire")
     def answers(self, buyer: Buyer) -> str:
-        """In words, as given in the shop or through the API."""
+        """The answers to the questionnaire, in words."""
         given = answers_in(buyer.questionnaire)
         use = [f"use: {given['use']}".replace("_", " ")] if given.get("use") else []
         rest = in_words({name: value for name, value in given.items() if name != "use"})
@@ -164,7 +164,7 @@ class BuyerWithTasteAdmin(BuyerAdmin):
 
     @display(description="Taste")
     def taste_badge(self, buyer: Any) -> SafeString:
-        """Cold: nothing is known. Behind: the log holds events the taste has not seen; the next read catches up."""
+        """Cold: no event is known. Behind: the log has newer events; the next read recomputes the preference."""
         freshness = freshness_of(buyer)
         return badge(freshness, FRESHNESS_LABELS[freshness])
 
@@ -206,7 +206,7 @@ class BuyerWithTasteAdmin(BuyerAdmin):
 
     @display(description="Bot or person")
     def bot_or_person(self, buyer: Buyer) -> str:
-        """What was decided, why, when, and by whom."""
+        """The decision about this buyer: bot or person, with reason, time and user."""
         mark = mark_of(buyer)
         if mark is None:
             return "A person, as far as is known: nothing that the detector looks for was seen."
@@ -240,7 +240,7 @@ class BuyerWithTasteAdmin(BuyerAdmin):
         return go_to(reverse("admin:accounts_buyer_change", args=[object_id]))
 
     def decide_on(self, request: HttpRequest, buyers: QuerySet[Buyer], *, is_bot: bool) -> None:
-        """The decision of an operator on each of some buyers, which the detector leaves alone."""
+        """Store an operator's decision for each buyer; the bot detector does not change it."""
         n = len([decide_on_bot(buyer=buyer, is_bot=is_bot, by=staff_of(request)) for buyer in buyers])
         what = "bots: their events are left out" if is_bot else "people: their events count again"
         messages.success(request, f"{n:,} are {what}, in demand within ten minutes, and from the next training on.")
@@ -277,7 +277,7 @@ def freshness_of(buyer: Any) -> str:
 
 
 def in_sentences(preference: Preference) -> str | SafeString:
-    """What the buyer looks for, field by field, and how sure that is."""
+    """The preference as sentences, one for each field, with its certainty."""
     try:
         profile = profile_of(preference)
     except (RankerRefused, ValueError) as refusal:
@@ -316,7 +316,7 @@ class PreferenceAdmin(FindsBuyers, ReadOnlyAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Preference]:
-        """Without the covariance, 33 kB a row, which only the page of one preference reads."""
+        """Defer the covariance, 33 kB a row, which only the page of one preference reads."""
         newest_event = Interaction.objects.filter(buyer=OuterRef("buyer")).order_by("-id").values("id")[:1]
         preferences: QuerySet[Preference] = super().get_queryset(request).defer("covariance", "mean")
         return preferences.annotate(newest_event_id=Coalesce(Subquery(newest_event), 0, output_field=BigIntegerField()))
@@ -348,7 +348,7 @@ class PreferenceAdmin(FindsBuyers, ReadOnlyAdmin):
 
 
 def vector_summary(vector: Any) -> SafeString:
-    """The length of a vector and its first numbers: enough to see that it is one, and that it changed."""
+    """The norm of a vector and its first numbers, by which a change can be seen."""
     numbers = np.asarray(vector, np.float64)
     first = "  ".join(f"{number:+.3f}" for number in numbers[:DIMENSIONS_SHOWN])
     return format_html(
@@ -361,7 +361,7 @@ def vector_summary(vector: Any) -> SafeString:
 
 @admin.register(BotMark)
 class BotMarkAdmin(FindsBuyers, ReadOnlyAdmin):
-    """Who was marked, why and by whom; buyers are marked and unmarked on their own page and list."""
+    """Bot marks, read-only; buyers are marked and unmarked on the pages of buyers."""
 
     list_display = ["buyer_link", "verdict", "reason", "detail", "decided_at", "decided"]
     list_display_links = ["verdict"]  # the first column leads to the buyer
@@ -387,7 +387,7 @@ class BotMarkAdmin(FindsBuyers, ReadOnlyAdmin):
 
 @admin.register(SimulatedTaste)
 class SimulatedTasteAdmin(ReadOnlyAdmin):
-    """The truth behind made-up buyers. The recommender never reads it; tests and people may."""
+    """True utilities of simulated buyers. The recommender never reads them."""
 
     list_display = ["__str__", "buyer_link"]
     list_select_related = ["buyer__user"]

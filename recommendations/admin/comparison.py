@@ -1,4 +1,4 @@
-"""The page that sets ranker versions side by side, and its buttons."""
+"""The page that compares ranker versions, and its buttons."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LISTS_NEED = (Buyer, Interaction, Preference)
 
 
 class ComparisonForm(forms.Form):
-    """Which versions stand side by side; the first is compared with each of the others."""
+    """The versions to compare; the first is compared with each of the others."""
 
     v = forms.TypedMultipleChoiceField(
         label="Versions", coerce=int, required=False, widget=UnfoldAdminCheckboxSelectMultipleWidget,
@@ -50,7 +50,7 @@ class ComparisonForm(forms.Form):
         ]
 
     def clean_v(self) -> list[RankerVersion]:
-        """In the order asked for: the first is what the others are measured against."""
+        """The versions in the order of the link; the first is the baseline."""
         versions = [self.by_id[one] for one in dict.fromkeys(self.cleaned_data["v"])] or usual_versions()
         if len(versions) > SHOWN_AT_MOST:
             raise forms.ValidationError(
@@ -96,7 +96,7 @@ class ComparisonPage(RowsPage):
 
 
 def evaluate_together(request: HttpRequest, versions: list[RankerVersion]) -> None:
-    """Queue one evaluation that asks all of the versions the same."""
+    """Queue one evaluation that compares all of the versions."""
     if not request.user.has_perm("recommendations.add_evaluation"):
         raise PermissionDenied
     try:
@@ -162,7 +162,7 @@ def comparison_context(versions: list[RankerVersion], request: HttpRequest) -> d
 
 
 def found_of_both(first: RankerVersion, other: RankerVersion, findings: Findings) -> Findings:
-    """Two versions may have been asked the same where all of them were not."""
+    """The findings about all versions, or about these two where the versions have no evaluation in common."""
     return findings if findings.is_same_question else find([first, other])
 
 
@@ -180,7 +180,7 @@ def can_roll_back() -> bool:
 
 
 def card(version: RankerVersion) -> dict[str, Any]:
-    """One version's verdict of the gate, and whether its button makes sense."""
+    """The gate's verdict on a version, and whether it can be promoted."""
     gate = "Not judged" if "passed" not in version.gate else "Not passed" if version.failed_gate else "Passed"
     return {
         "version": version,

@@ -61,7 +61,7 @@ class DealersForm(PeriodForm):
         return DealerQuery(self.period, cleaned["placement"], cleaned["only"] == "unseen", cleaned["order"])
 
     def link(self, **changes: Any) -> str:
-        """The same question with some of it changed, as the query of a link."""
+        """The query string of this form with some fields changed."""
         asked = {**{name: self.data.get(name, "") for name in self.fields}, **changes}
         return f"?{urlencode({name: value for name, value in asked.items() if value not in (None, '')})}"
 
@@ -104,7 +104,7 @@ class DealersPage(RowsPage):
 
 
 def page_number(text: str) -> int:
-    """Of a link; 1 for what is none."""
+    """The page number in a link; 1 where it is not a number."""
     return min(max(int(text), 1), MOST_PAGES) if text.isdecimal() and len(text) < 9 else 1
 
 
@@ -134,7 +134,7 @@ def rates_of(rates: Rates) -> tuple[str, str, str]:
 
 
 def dealers_csv(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
-    """What the page shows, all pages together; or a row for each seller and placement."""
+    """All rows of the page as CSV; or a row for each seller and placement."""
     if not may_see(request.user, DealersPage.shows):
         return HttpResponse(status=403)
     form = DealersForm(request.GET.dict())
@@ -163,7 +163,7 @@ def placement_rows(period: Period) -> Iterator[tuple[Any, ...]]:
 # --- On the dashboard ------------------------------------------------------------------------------------------------
 @show_for_period(order=10)
 def exposure_panels(period: Period) -> Iterator[Panel]:
-    """What became of the lists of some days, and how that compares with as many days before."""
+    """Exposure, clicks and contacts of a period, compared with the equally long period before it."""
     by_day = dealers.trend(period)
     yield Panel(
         "Shown, clicked, contacted",

@@ -1,4 +1,4 @@
-"""Evaluations: started by a button, followed while they run, read as tables and plots, taken away as a file."""
+"""Admin pages of evaluations: start, progress, results as tables and plots, and the report as a file."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ class EvaluateForm(BaseDialogForm):
 
 @transaction.atomic
 def queue_evaluation(request: HttpRequest, parameters: dict[str, Any]) -> Evaluation:
-    """A queued evaluation and the task that makes it, handed over when the row is visible to the worker."""
+    """Create a queued evaluation, and enqueue its task on commit."""
     evaluation = start_evaluation(parameters=parameters, started_by=author(request))
     enqueue_on_commit(Evaluation.TASK, evaluation.pk)
     return evaluation
@@ -85,7 +85,7 @@ class EvaluationAdmin(JobAdmin):
     ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Started by the button alone, which asks for what it needs."""
+        """False: an evaluation is started by the button, which has a form."""
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Evaluation]:
@@ -171,13 +171,13 @@ class EvaluationAdmin(JobAdmin):
 
     @action(description="Report", url_path="report", icon="article", permissions=["view"])
     def open_report(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The page that can be saved and sent: one file, nothing from elsewhere."""
+        """The report as one self-contained HTML file."""
         return HttpResponse(html_report(as_json(self.get_queryset(request).get(pk=object_id))))
 
 
 @admin.register(EvaluationFigure)
 class EvaluationFigureAdmin(ReadOnlyAdmin):
-    """Every single number, to be searched; the evaluation's page shows them side by side."""
+    """Single figures of all evaluations, for searching; the evaluation's page has them in tables."""
 
     list_display = [
         "evaluation", "ranker", "slice", "metric", column("k", "Length of lists"), "value", "low", "high",
@@ -189,7 +189,7 @@ class EvaluationFigureAdmin(ReadOnlyAdmin):
 
 
 def headlines(evaluation: Any) -> dict[str, float]:
-    """Ranker -> its figure in the list, as ``get_queryset`` fetched them for all rows at once."""
+    """The headline figure by ranker, as ``get_queryset`` fetched it for all rows at once."""
     return {figure.ranker: figure.value for figure in evaluation.headline_figures}
 
 

@@ -66,7 +66,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at
         self._offer_versions(self._as_typed(instance))
 
     def _offer_versions(self, typed: Mapping[str, Any]) -> None:
-        """Those that could answer; and the one that a variant names, lest it be dropped where it is gone."""
+        """Offer the versions that can serve, and the chosen one even where it cannot, so that saving keeps it."""
         choices = [("", "The live one"), *versions()]
         known = dict(choices)
         for number in ARMS:
@@ -76,7 +76,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at
                 self.fields[name].choices = [*choices, *gone]  # type: ignore[attr-defined]
 
     def _as_typed(self, instance: Experiment | None) -> dict[str, Any]:
-        """Names and shares in percent, the control first."""
+        """Initial values of the variants: names and shares in percent, the control first."""
         if instance is None or not self.names:
             return {**{f"arm_{n}": name for n, name in enumerate(AS_IT_IS, 1)}, "share_1": 50, "share_2": 50}
         rows = enumerate(self.names, 1)
@@ -137,7 +137,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at
         self.instance.variants, self.instance.control = variants, named[0][1]
 
     def _refusal(self, status: str) -> str:
-        """Why it cannot go from what it was to this; empty where it can."""
+        """Why the experiment cannot change to this status; empty where it can."""
         if self.was == Status.STOPPED:
             return "It was stopped, and its buyers have gone on since. Copy it to run it again."
         if self.was == Status.RUNNING and status != Status.STOPPED:

@@ -42,7 +42,7 @@ def ranked_by(variant: Mapping[str, Any]) -> str:
 
 
 def headline(experiment: Experiment) -> tuple[str, str]:
-    """What an experiment says now, in a sentence, and its colour."""
+    """The result of an experiment so far: a sentence and the colour of its badge."""
     reading = Reading.of(experiment)
     if reading is None:
         return "Not measured yet.", "info"
@@ -222,7 +222,7 @@ def shown(one: Difference) -> dict[str, Any]:
 
 
 def charts_of(experiment: Experiment, report: Report) -> list[tuple[str, SafeString]]:
-    """A curve for each arm: how the difference went from day to day, in percent."""
+    """A line for each arm: its difference from the control day by day, in percent."""
     charts = []
     for curve in report.curves:
         moments = [datetime.combine(day, datetime.min.time(), timezone.get_current_timezone()) for day in curve.days]
@@ -251,7 +251,7 @@ class VariantPage(WeightsPage):
 
     @property
     def variant(self) -> str:
-        """By its number: a name may hold what an address may not."""
+        """The variant by its index in the link; names may have characters that a URL cannot."""
         names: list[str] = sorted(self.experiment.variants)
         if self.kwargs["number"] >= len(names):
             raise Http404
@@ -279,7 +279,7 @@ class VariantPage(WeightsPage):
         return self.request.user.has_perm("recommendations.change_experiment")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Rules of one that was started stay; “measure” stores nothing of it."""
+        """Save the rules, unless the experiment was started; “measure” saves none."""
         with transaction.atomic():
             if "measure" not in request.POST and self.may_save() and not self.experiment.is_open:
                 messages.error(request, NEVER_RAN.format(self.experiment))

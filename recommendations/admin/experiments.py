@@ -61,7 +61,7 @@ class ExperimentAdmin(ConsoleAdmin):
     fieldsets = FIELDSETS
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Variants of one that was started are shown, and not asked for."""
+        """Show the variants read-only once the experiment was started."""
         if obj is None or (obj.is_open and self.has_change_permission(request, obj)):
             return FIELDSETS
         return [
@@ -99,14 +99,14 @@ class ExperimentAdmin(ConsoleAdmin):
         return redirect("admin:recommendations_experiment_report", object_id)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        """A new experiment goes on with the rules of its variants."""
+        """Redirect to the report of the new experiment, which links to the rules of its variants."""
         usual: HttpResponse = super().response_add(request, obj, post_url_continue)
         if {"_addanother", "_continue", "_popup"} & set(request.POST):
             return usual
         return redirect("admin:recommendations_experiment_report", obj.pk)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Note the start and the end where the status says so."""
+        """Set the start or end time when the status changes."""
         if obj.status == Status.RUNNING and form.was != Status.RUNNING:
             experiment_watch.plan_start(obj, timezone.now())
         if obj.status == Status.STOPPED and form.was == Status.RUNNING:

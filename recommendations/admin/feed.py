@@ -1,4 +1,4 @@
-"""What the feed of likes and recommendations has learned last, and whether that is as good as before."""
+"""Admin pages of the feed: its last fit, and the verdict on it."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from recommendations.models import FeedFit, FeedJudgement
 
 @admin.register(FeedFit)
 class FeedFitAdmin(ReadOnlyAdmin):
-    """One row, replaced by each fit; its arrays are of no use to a person."""
+    """The last fit; a single row without its arrays."""
 
     list_display = ["number", "fitted_at", "seconds", column("n_shown", "Items shown"), column("n_actions", "Actions")]
     fields = ["number", "fitted_at", "seconds", "n_shown", "n_actions"]
@@ -28,7 +28,7 @@ class FeedFitAdmin(ReadOnlyAdmin):
 
 @admin.register(FeedJudgement)
 class FeedJudgementAdmin(ReadOnlyAdmin):
-    """One row: the last verdict, and what is served by it."""
+    """The last verdict, a single row, and the model that is served after it."""
 
     empty_help = "What the feed learns is judged every few minutes; its verdict stands here."
     list_display = ["judged_at", "verdict_badge", "served", "kept_until"]

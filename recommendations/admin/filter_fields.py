@@ -1,4 +1,4 @@
-"""Filters as fields of a form, in the words of a search: no one has to write JSON."""
+"""Form fields for stored filters, so that operators need not write JSON."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _as_typed(name: str, value: Any) -> Any:
 
 
 def read_filters(form: forms.BaseForm, prefix: str) -> dict[str, Any]:
-    """What was typed, checked as a search checks it; what is wrong is marked at its field."""
+    """The filters of a form, validated as those of a search; errors are added to their fields."""
     given = {name: form.cleaned_data.get(f"{prefix}_{name}") for name in FILTER_OF}
     question = FiltersSerializer(data={name: value for name, value in given.items() if value not in (None, "", [])})
     if not question.is_valid():

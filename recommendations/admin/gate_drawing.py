@@ -23,7 +23,7 @@ class Held(NamedTuple):
     margin: str
 
     def bar(self, figures: Mapping[str, float]) -> Bar | None:
-        """In percent of what the other version has; None where it was not made, or there is nothing to lose."""
+        """The difference in percent of the other version's figure; None where it is missing or 0."""
         if not all(figures.get(name) is not None for name in self[1:]) or figures[self.other] <= 0:
             return None
         percent = 100.0 / figures[self.other]

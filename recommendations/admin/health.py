@@ -30,7 +30,7 @@ PATIENCE = timedelta(minutes=2)  # for a preference that waits for its worker
 
 @dataclass(frozen=True)
 class Health:
-    """What the dashboard knows.
+    """The facts from which the verdict is made.
 
     Attributes:
         now: When it was asked.
@@ -64,7 +64,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Verdict:
-    """In one word, the reason, and what to do; nothing to do where all is well."""
+    """The state in one word, its reason, and the step to take (empty when healthy)."""
 
     word: str
     reason: str
@@ -76,7 +76,7 @@ FIRST_STEP = "Train the first, as soon as there are cars."
 
 
 def verdict_on(health: Health) -> Verdict:
-    """The first thing that is wrong, the gravest first."""
+    """The most severe problem, or healthy."""
     if not health.is_trained:
         to = "admin:recommendations_rankerversion_changelist"  # which viewers may open, and has the button
         return Verdict("Not trained", "no ranker is live, so every buyer gets the newest cars", FIRST_STEP, to)
@@ -87,7 +87,7 @@ def verdict_on(health: Health) -> Verdict:
 
 
 def word_for(health: Health) -> str:
-    """Lists stay right meanwhile, since reads repair what they need; other buyers' preferences get old."""
+    """“Stale” where a stored preference is behind the log, else “At risk”; lists stay right, since reads recompute."""
     return "Stale" if health.waiting else "At risk"
 
 
@@ -100,7 +100,7 @@ def broker_away(health: Health) -> Verdict | None:
 
 
 def worker_down(health: Health) -> Verdict | None:
-    """A queue that no living worker takes from; of several, that of the worker that was seen last."""
+    """A queue without a live worker; of several, the one whose worker was seen last."""
     pulses = health.pulses or {}
     dead = [name for name in settings.QUEUES if name not in pulses or health.now - pulses[name].seen_at > GONE]
     if not dead:
@@ -118,7 +118,7 @@ def worker_down(health: Health) -> Verdict | None:
 
 
 def worker_stuck(health: Health) -> Verdict | None:
-    """Work waits, and no worker has ended any of it for some time, though they live."""
+    """Tasks wait and no task has ended for some time, though workers are alive."""
     if not is_old(health.ended, health.now) or not health.n_waiting:
         return None
     if health.busy:
@@ -131,7 +131,7 @@ def worker_stuck(health: Health) -> Verdict | None:
 
 
 def scheduler_down(health: Health) -> Verdict | None:
-    """The timetable hands nothing out."""
+    """Celery beat has enqueued nothing for some time."""
     if not is_old(health.scheduled, health.now):
         return None
     since = f"since {clock(health.scheduled)}" if health.scheduled else "yet"
@@ -195,7 +195,7 @@ def read_health(now: datetime) -> Health:
 
 
 def busy_with(depths: Mapping[str, int], workers: Iterable[Worker]) -> tuple[str, ...]:
-    """The workers that take from a queue in which work waits, and are doing other work of theirs."""
+    """Names of the workers that are running a task and take from a queue with waiting tasks."""
     waiting = {queue for queue, n in depths.items() if n}
     return tuple(worker.name for worker in workers if worker.running and waiting & set(worker.queues))
 

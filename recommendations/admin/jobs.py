@@ -1,4 +1,4 @@
-"""Long work that runs in the background: training a ranker, filling the site with a made-up market."""
+"""Admin pages of two background jobs: training a ranker, and seeding the site with a simulated market."""
 
 from typing import Any
 
@@ -54,14 +54,14 @@ def author(request: HttpRequest) -> User | None:
 
 @transaction.atomic
 def queue_training(request: HttpRequest, *, promote: bool, parameters: dict[str, Any] | None = None) -> TrainingRun:
-    """A queued run and the task that works it off, handed over when the row is visible to the worker."""
+    """Create a queued training, and enqueue its task on commit."""
     run = start_training(parameters=parameters, promote=promote, started_by=author(request))
     enqueue_on_commit(TrainingRun.TASK, run.pk)
     return run
 
 
 def start_and_follow(request: HttpRequest, form: RetrainForm) -> HttpResponse:
-    """What “Retrain now” does, wherever it is pressed."""
+    """Queue a training with the usual parameters, and redirect to its page."""
     try:
         run = queue_training(request, promote=form.cleaned_data["promote"])
     except TrainingRefused as refusal:
@@ -111,7 +111,7 @@ class TrainingRunAdmin(JobAdmin):
 
     @display(description="Parameters")
     def parameter_table(self, run: TrainingRun) -> SafeString:
-        """All of them, those first that are not as usual, otherwise in the order of the form."""
+        """All parameters in the order of the form, those with unusual values first."""
         own, places = unusual(run.parameters), {name: place for place, name in enumerate(LABELS)}
         names = sorted(run.parameters, key=lambda name: (name not in own, places.get(name, len(places))))
         rows = [[LABELS.get(name, name), run.parameters[name], USUAL.get(name, NONE)] for name in names]
@@ -129,7 +129,7 @@ class TrainingRunAdmin(JobAdmin):
         return {**given, "promote": given.get("promote", "True") == "True"}
 
     def save_model(self, request: HttpRequest, obj: TrainingRun, form: Any, change: bool) -> None:
-        """The row is the service's to make; the form's becomes it."""
+        """Let the service create the row, and copy it to the form's instance."""
         started = queue_training(request, promote=obj.promote, parameters=obj.parameters or None)
         obj.__dict__.update(started.__dict__)
 

@@ -1,4 +1,4 @@
-"""The switches of the buyer lab: a form that is only ever read, so that a question is a link."""
+"""The form of the buyer lab. It is sent by GET, so that every state of the page has a link."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STORED_AS = {"max_mileage": "max_mileage_km", "radius": "radius_km"}  # field, w
 
 
 class DateTimeInput(UnfoldAdminTextInputWidget):
-    """The browser's own picker: no script."""
+    """A ``datetime-local`` input."""
 
     input_type = "datetime-local"
 
@@ -48,7 +48,7 @@ def number(label: Any, help_text: str = "", **kwargs: Any) -> forms.FloatField:
 
 
 class LabForm(forms.Form):
-    """Every field may be left out, and then means what the API would take."""
+    """All fields are optional; their defaults are those of the API."""
 
     version = forms.ChoiceField(
         required=False, widget=UnfoldAdminSelectWidget, help_text="Which ranker makes the list. Left out: the live one."
@@ -212,7 +212,7 @@ def placements() -> list[tuple[str, str]]:
 
 
 def find_car(typed: str) -> Listing | None:
-    """The car of an id, or the newest one for sale that words find."""
+    """The listing with this id, or the newest live one that a text search finds."""
     cars = Listing.objects.cars().with_card_data()
     if typed.isdigit():
         return cars.filter(pk=int(typed)).first() if len(typed) < 19 else None

@@ -1,4 +1,4 @@
-"""The page of a car: who would want it, how it does in lists, what it is like, what it costs."""
+"""The demand page of a listing: interested buyers, results in lists, similar cars, market price."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def cards_of(listing: Listing, exposure: Exposure, wanted: ReverseMatch | None) 
 
 
 def verdict(exposure: Exposure) -> str:
-    """Whether it does better or worse than its places, in a sentence."""
+    """A sentence: whether clicks are above or below those expected at its positions."""
     total = exposure.total
     if not total.n_shown:
         return ""

@@ -1,4 +1,4 @@
-"""Where lists are shown and by which rules: placements."""
+"""Admin pages of placements: where lists are shown, and by which rules."""
 
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -34,7 +34,7 @@ WEIGHTS = {boost_field(term): term for term in TERMS}
 
 
 def in_threes(fields: Iterable[str]) -> list[tuple[str, ...]]:
-    """As a fieldset lays them out, in rows."""
+    """Field names in rows of three, for a fieldset."""
     names = list(fields)
     return [tuple(names[at : at + 3]) for at in range(0, len(names), 3)]
 
@@ -45,7 +45,7 @@ def numbers_in_words(value_by_name: Mapping[str, float]) -> str:
 
 @with_filter_fields(ALWAYS)
 class PlacementForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
-    """Sources, weights and filters as fields of their own, each beside what is usual or learned."""
+    """A field for each source share, weight and filter, with its default or learned value beside it."""
 
     class Meta:
         model = Placement

@@ -1,4 +1,4 @@
-"""What happened and what was shown: the kinds of events, the log itself, the served lists."""
+"""Admin pages of event kinds, the event log, impressions, served lists and saved searches."""
 
 from typing import Any
 
@@ -79,12 +79,12 @@ class EventKindAdmin(ConsoleAdmin):
         return redirect("admin:recommendations_eventkind_weights")
 
     def has_delete_permission(self, request: HttpRequest, obj: EventKind | None = None) -> bool:
-        """Not of a kind that routes and pages of ours record; a weight of 0 has it ignored."""
+        """False for kinds that our own routes record; a weight of 0 disables one."""
         is_needed = obj is not None and obj.slug in EventKind.RECORDED_BY_US
         return super().has_delete_permission(request, obj) and not is_needed
 
     def get_readonly_fields(self, request: HttpRequest, obj: EventKind | None = None) -> list[str]:
-        """The slug is what clients send and what the log refers to."""
+        """The slug is read-only once stored: clients send it and events refer to it."""
         return ["slug"] if obj else []
 
 
@@ -139,7 +139,7 @@ class InteractionAdmin(ReadOnlyAdmin):
 
     @display(description="List")
     def list_link(self, event: Interaction) -> str | SafeString:
-        """Lists are logged after events may have arrived, and swept one day, so the row may be missing."""
+        """A link to the served list, whose row may be not yet written or already deleted by age."""
         return link_to(ServedList.objects.filter(pk=event.served_list_id).first()) if event.served_list_id else NONE
 
 
@@ -175,7 +175,7 @@ class ServedListAdmin(ReadOnlyAdmin):
         return rows.annotate(n_events=count_of(Interaction, "served_list"))
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Anything but a whole id finds nothing, rather than an error of the database."""
+        """Search by whole id; other text finds nothing instead of causing a database error."""
         try:
             found: tuple[Any, bool] = super().get_search_results(request, queryset, search_term)
             return found
@@ -243,7 +243,7 @@ def car_row(one: Explained, listing: Listing | None, done: list[str]) -> list[An
 
 
 def why_there(one: Explained) -> str | SafeString:
-    """What the record says of rules, and the terms of the score behind a line to open."""
+    """The rules that placed a car, and its score terms in a collapsed line."""
     chosen = [f"chosen by the variant “{one.chosen_by}”"] if one.chosen_by else []
     said = "; ".join([*chosen, *one.rules, *(["labelled as promoted"] if one.is_promoted else [])])
     if not one.terms:

@@ -1,4 +1,4 @@
-"""The page of the taste map: a form that is only read, the picture, and the same in tables."""
+"""The page of the taste map: a GET form, the map, and its content as tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONGEST_NUMBER = 19  # digits; what has as many may not fit a key
 
 
 class MapForm(forms.Form):
-    """Which map, in which colours, for whom. Every field may be left out."""
+    """The map, its colours and a buyer; all fields are optional."""
 
     map = forms.ChoiceField(
         required=False, widget=UnfoldAdminSelectWidget,

@@ -144,7 +144,7 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
         return in_words(rule.interest) or NONE
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """What a link fills in; moments as moments, since their fields have two parts."""
+        """What a link fills in; times as datetimes, since their fields have two parts."""
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
         for name in TIMES:
             if isinstance(typed := initial.get(name), str):
@@ -195,7 +195,7 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
         return self.preview(request, form) if form.is_valid() else None
 
     def undo(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
-        """The rule as it was before its last change; what is typed in the form is left alone."""
+        """Undo the last change of the rule; the values in the form are ignored."""
         rule = self.get_object(request, object_id)
         if rule is None or not self.has_change_permission(request, rule):
             return None
@@ -364,7 +364,7 @@ def when_it_holds(rule: MerchandisingRule) -> str:
 
 
 def said(form: MerchandisingRuleForm) -> list[tuple[str, str]]:
-    """The rule of a valid form, which may not be saved yet, in words."""
+    """The rule of a valid form in words; it need not be saved."""
     rule, chosen = form.instance, form.cleaned_data
     interest = f": {in_words(rule.interest)}" if rule.audience == MerchandisingRule.Audience.INTERESTED else ""
     return [

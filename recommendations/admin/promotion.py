@@ -1,4 +1,4 @@
-"""Putting a version live and going back: done, reported to the operator, and kept in the audit log."""
+"""Promotion and rollback of a ranker version, with messages and audit log entries."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from recommendations.training.versions import promote_ranker, rollback_ranker
 
 
 def promote(request: HttpRequest, version: RankerVersion, note: str) -> bool:
-    """Whether the version is live now; a refusal is reported, and changes nothing."""
+    """Promote the version. Returns whether it is live; a refusal becomes a message."""
     return move(request, "promoted", note, lambda: promote_ranker(version=version, note=note, by=author(request)))
 
 
 def roll_back(request: HttpRequest, note: str) -> bool:
-    """Whether the version before is live again; a refusal is reported, and changes nothing."""
+    """Roll back to the previous version. Returns whether it is live; a refusal becomes a message."""
     return move(request, "rolled back", note, lambda: rollback_ranker(note=note, by=author(request)))
 
 
@@ -46,5 +46,5 @@ def move(request: HttpRequest, action: str, note: str, change: Callable[[], Rank
 
 
 def may_promote(request: HttpRequest) -> bool:
-    """Pages are read-only, yet moving the pointer is a change: it needs that permission."""
+    """Whether the user may promote: it needs the change permission, though the pages are read-only."""
     return bool(request.user.has_perm("recommendations.change_rankerversion"))

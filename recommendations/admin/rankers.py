@@ -71,7 +71,7 @@ class RankerVersionAdmin(ReadOnlyAdmin):
 
     @action(description="Compare", url_path="compare-this", icon="compare", permissions=["view"])
     def compare_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Beside the live version; the live one beside the usual ones."""
+        """Open the comparison with the live version; for the live one, with the default versions."""
         live = RankerVersion.objects.live()
         both = [] if live is None or str(live.pk) == object_id else [live.pk, object_id]
         return redirect(reverse("admin:recommendations_rankerversion_comparison", query={"v": both} if both else None))
@@ -149,13 +149,13 @@ class RankerVersionAdmin(ReadOnlyAdmin):
 
     @display(description="Made by")
     def training_runs(self, version: RankerVersion) -> SafeString:
-        """With what went wrong, where something did: a version that failed says nothing else of it."""
+        """The newest trainings of the version, with the error of each that failed."""
         runs = version.runs.defer("log").order_by("-pk")[:5]
         rows = [[link_to(run), ago(run.finished_at), run.error or NONE] for run in runs]
         return table(["Run", "Ended", "What went wrong"], rows)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Only a version that is ready can be promoted."""
+        """Offer promotion only for a version that is ready."""
         is_ready = RankerVersion.objects.filter(pk=object_id, status=RankerVersion.Status.READY).exists()
         buttons = super().get_actions_detail(request, object_id)
         return [button for button in buttons if is_ready or not button.action_name.endswith("_promote")]

@@ -1,4 +1,4 @@
-"""Whether everybody's taste is up to date, and what answers."""
+"""Dashboard cards of stored preferences and of the live ranker version."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MANY_BEHIND = 100
 
 
 def behind_card(now: datetime, live: RankerVersion | None) -> Card:
-    """How many tastes the log is ahead of, and for how long the first of them has been waiting."""
+    """How many preferences are behind the log, and for how long the first one has been."""
     waiting = waiting_since(live, now) if live else []
     n_behind = f"{COUNTED_AT_MOST:,}+" if len(waiting) > COUNTED_AT_MOST else f"{len(waiting):,}"
     oldest = min(waiting, default=None)

@@ -1,4 +1,4 @@
-"""What the recommender makes of a listing: its vectors, whether they are up to date, and who took interest."""
+"""The recommender's part of the listing page: vectors, their freshness, and interested buyers."""
 
 from datetime import timedelta
 from itertools import count

@@ -1,4 +1,4 @@
-"""Maps of the stock that take a worker to draw, as jobs; and the way to the page that shows them."""
+"""Maps of the stock by t-SNE, as jobs, with links to the page that shows them."""
 
 from django.contrib import admin
 from django.db import transaction
@@ -69,7 +69,7 @@ class TasteMapAdmin(JobAdmin):
 
     @transaction.atomic
     def save_model(self, request: HttpRequest, obj: TasteMap, form: object, change: bool) -> None:
-        """The row is the service's to make; the form's becomes it."""
+        """Let the service create the row, and copy it to the form's instance."""
         started = start_map(n_points=obj.n_points, seed=obj.seed, started_by=author(request))
         enqueue_on_commit(TasteMap.TASK, started.pk)
         obj.__dict__.update(started.__dict__)

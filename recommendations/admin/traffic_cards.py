@@ -125,7 +125,7 @@ def lists_card(now: datetime) -> Card:
 # --- What became of the lists ----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the cars that one source put into the lists of one placement."""
+    """How many cars of one source were shown, clicked and contacted in one placement."""
 
     placement_id: int | None
     source: str

@@ -110,7 +110,7 @@ class TrainingRunForm(forms.ModelForm):  # type: ignore[type-arg] # no generic a
                 self.fields[name].required = False
 
     def clean(self) -> dict[str, Any]:
-        """Refused here, rather than by the worker minutes later."""
+        """Check the parameters together, so that a refusal is shown in the form and not by the job."""
         cleaned = super().clean() or self.cleaned_data
         given = {name: cleaned[name] for name in USUAL if cleaned.get(name) not in (None, "")}
         if not self.errors:
@@ -122,7 +122,7 @@ class TrainingRunForm(forms.ModelForm):  # type: ignore[type-arg] # no generic a
 
 
 def unusual(parameters: dict[str, Any]) -> dict[str, Any]:
-    """What a training was given that is not as usual."""
+    """The parameters that differ from their defaults."""
     return {name: value for name, value in parameters.items() if value != USUAL.get(name)}
 
 

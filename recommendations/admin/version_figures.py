@@ -1,4 +1,4 @@
-"""What evaluations found about ranker versions, as rows and plots of a page."""
+"""Evaluation figures of ranker versions, as table rows and plots."""
 
 from __future__ import annotations
 

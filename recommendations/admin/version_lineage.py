@@ -1,4 +1,4 @@
-"""What ranker versions learned from and what they learned, as rows of a page."""
+"""The lineage of ranker versions (data, parameters, learned weights) as table rows."""
 
 from __future__ import annotations
 
@@ -80,5 +80,5 @@ def kinds_of(lineages: Sequence[Lineage]) -> list[tuple[str, list[str]]]:
 
 
 def names_in(given: Sequence[Any]) -> list[str]:
-    """Keys of several mappings, each once, in their order."""
+    """The distinct keys of several mappings, in order of first appearance."""
     return list(dict.fromkeys(name for one in given for name in one))

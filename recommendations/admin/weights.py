@@ -80,7 +80,7 @@ class WeightsPage(RowsPage):
         }
 
     def start_offline_test(self, form: PreviewForm) -> HttpResponse:
-        """Hand the question to a worker, and come back to the preview, which follows it."""
+        """Queue an offline test of the previewed values, and redirect to the preview."""
         if not may_run_offline_tests(self.request):
             raise PermissionDenied
         before, after = form.setups()
@@ -178,5 +178,5 @@ class PlacementMixPage(WeightsPage):
 
 
 def offline_test_panel(offline_test: WeightTrial) -> dict[str, Any]:
-    """What ``admin/job_progress.html`` shows of it, and follows."""
+    """The context that ``admin/job_progress.html`` needs for an offline test."""
     return cast("JobAdmin", site._registry[WeightTrial]).panel(offline_test)

@@ -1,4 +1,4 @@
-"""What may be changed with a preview: the weights of event kinds, and the mix of a placement.
+"""Forms of the previews: the weights of event kinds, and the rules of a placement.
 
 Fields that a link leaves out have their stored value, so that a link states what differs.
 """
@@ -69,7 +69,7 @@ class PreviewForm(forms.Form):
         raise NotImplementedError
 
     def setups(self) -> tuple[ListSetup, ListSetup]:
-        """Lists as they are made now, and as they would be."""
+        """The stored setup and the changed one, for the two lists of the preview."""
         raise NotImplementedError
 
     @property
@@ -160,7 +160,7 @@ class KindsForm(PreviewForm):
 
 
 class MixForm(PreviewForm):
-    """The rules of one placement: who proposes how much, what weighs how much, and how the list is mixed."""
+    """The rules of one placement: source shares, term weights, and list policy."""
 
     numbers: tuple[str, ...] = MIX_FIELDS
 
