@@ -36,7 +36,7 @@ def co_views_in(events: EventRows | PartedEvents, snapshot: ListingSnapshot, tab
     """
     events = PartedEvents.of(events)
     pairs = events.parts.map(pairs_in)
-    newest = newest_of(pairs.map(moments_of).collect(), CO_VIEWS_AT_MOST)
+    newest = newest_of(pairs.map(times_of).collect(), CO_VIEWS_AT_MOST)
     found = pairs.map(followed_in, events.parts.share(snapshot), Each(newest)).collect()
     width = max(part.alternatives.shape[1] for part in found)
     anchors = np.concatenate([part.anchors for part in found])
@@ -86,15 +86,15 @@ def pairs_in(events: EventRows) -> Pairs:
     return Pairs(seen.take(after[-CO_VIEWS_AT_MOST:]), seen.listing_ids[before[-CO_VIEWS_AT_MOST:]])
 
 
-def moments_of(pairs: Pairs) -> NDArray[np.float64]:
+def times_of(pairs: Pairs) -> NDArray[np.float64]:
     return pairs.later.occurred_at
 
 
-def newest_of(moments: Sequence[NDArray[np.float64]], n: int) -> list[int]:
+def newest_of(times: Sequence[NDArray[np.float64]], n: int) -> list[int]:
     """How many of the last in each part belong to the newest n of all; equal ones by the order of the parts."""
-    parts = np.repeat(np.arange(len(moments)), [len(each) for each in moments])
-    newest = np.argsort(np.concatenate(moments), kind="stable")[-n:]
-    return [int(count) for count in np.bincount(parts[newest], minlength=len(moments))]
+    parts = np.repeat(np.arange(len(times)), [len(each) for each in times])
+    newest = np.argsort(np.concatenate(times), kind="stable")[-n:]
+    return [int(count) for count in np.bincount(parts[newest], minlength=len(times))]
 
 
 def followed_in(pairs: Pairs, snapshot: ListingSnapshot, newest: int) -> Followed:

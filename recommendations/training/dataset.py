@@ -63,9 +63,9 @@ class PartedEvents:
         """Ids of all buyers with events, sorted."""
         return self.gathered(buyers_in)
 
-    def before(self, moment: float) -> PartedEvents:
-        """Those before a moment (epoch seconds)."""
-        return PartedEvents(self.parts.anew(EventRows.before, moment))
+    def before(self, cutoff: float) -> PartedEvents:
+        """The events before a time (epoch seconds)."""
+        return PartedEvents(self.parts.anew(EventRows.before, cutoff))
 
     def total(self, count: Callable[..., NDArray[Any]], *beside: Any) -> NDArray[Any]:
         """The sum of ``count(events, *beside)`` over the partitions."""
@@ -77,7 +77,7 @@ class PartedEvents:
 
 
 def read_parted(where: Executor, since: datetime, events_per_partition: int) -> PartedEvents:
-    """Read the events since a moment; on a cluster, each worker reads the partitions it holds.
+    """Read the events since a time; on a cluster, each worker reads the partitions it holds.
 
     The partitions are a function of the log and ``events_per_partition``, the same in this process and on a cluster.
     """

@@ -274,7 +274,7 @@ def _rough_utilities(
 
 
 def popularity_at(events: EventRows, snapshot: ListingSnapshot, cutoff: float) -> NDArray[np.float64]:
-    """The decayed number of events on each row before a moment."""
+    """The decayed number of events on each row before the cutoff."""
     rows = snapshot.stock.rows_of(events.listing_ids)
     counted = (rows >= 0) & (weights_of(events) > 0) & (events.occurred_at < cutoff)
     decay = np.exp2(-(cutoff - events.occurred_at[counted]) / DEMAND_HALF_LIFE_SECONDS)

@@ -118,9 +118,9 @@ def joined_cases(cases: Sequence[HeldOut], snapshot: ListingSnapshot) -> HeldOut
     )
 
 
-def live_rows(snapshot: ListingSnapshot, moment: float) -> NDArray[np.intp]:
+def live_rows(snapshot: ListingSnapshot, at: float) -> NDArray[np.intp]:
     every_row = np.arange(len(snapshot))
-    return every_row[snapshot.stock.was_live(every_row, moment)]
+    return every_row[snapshot.stock.was_live(every_row, at)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,8 +95,8 @@ def learn_before_cutoff(
     return snapshot, scores
 
 
-def before_or_where(events: EventRows, moment: float, is_wanted: Flags) -> EventRows:
-    return events.take((events.occurred_at < moment) | is_wanted)
+def before_or_where(events: EventRows, cutoff: float, is_wanted: Flags) -> EventRows:
+    return events.take((events.occurred_at < cutoff) | is_wanted)
 
 
 def learn_unstored(
@@ -125,9 +125,9 @@ def testers_among(events: PartedEvents, parameters: TrainingParameters) -> Parts
     return events.parts.map(every_second, parameters.seed)
 
 
-def buyers_since(events: EventRows, moment: float) -> NDArray[np.int64]:
-    """Ids of the buyers with events at a moment or after it; sorted."""
-    return np.unique(events.buyer_ids[events.occurred_at >= moment])
+def buyers_since(events: EventRows, cutoff: float) -> NDArray[np.int64]:
+    """Ids of the buyers with events at the cutoff or after it; sorted."""
+    return np.unique(events.buyer_ids[events.occurred_at >= cutoff])
 
 
 def all_of(events: EventRows) -> Flags:
@@ -178,13 +178,13 @@ def cutoff_of_test(
 
 
 def newest_up_to(events: EventRows, last_id: int) -> NDArray[np.float64]:
-    """The moment of the newest event up to an id, as an array of one."""
+    """The time of the newest event up to an id, as an array of one."""
     return np.array([events.occurred_at[events.ids <= last_id].max(initial=-np.inf)])
 
 
-def testers_after(events: EventRows, moment: float, is_tested: Flags) -> NDArray[np.int64]:
-    """Ids of the buyers to test on with events after a moment; sorted."""
-    return np.unique(events.buyer_ids[is_tested & (events.occurred_at > moment)])
+def testers_after(events: EventRows, cutoff: float, is_tested: Flags) -> NDArray[np.int64]:
+    """Ids of the buyers to test on with events after the cutoff; sorted."""
+    return np.unique(events.buyer_ids[is_tested & (events.occurred_at > cutoff)])
 
 
 def verdict_on(

@@ -228,12 +228,12 @@ def fill_market_terms(
 
 
 def demand_by_day(
-    events: PartedEvents, there: ListingSnapshot, moments: list[float], n_rows: int
+    events: PartedEvents, there: ListingSnapshot, times: list[float], n_rows: int
 ) -> Iterator[tuple[float, NDArray[np.float64]]]:
     """Yield the demand for each row before some times (ascending), a few at a time."""
-    asked = events.parts.map(events_of_demand, there, moments[0], moments[-1])
-    for begin in range(0, len(moments), DAYS_AT_ONCE):
-        some = moments[begin : begin + DAYS_AT_ONCE]
+    asked = events.parts.map(events_of_demand, there, times[0], times[-1])
+    for begin in range(0, len(times), DAYS_AT_ONCE):
+        some = times[begin : begin + DAYS_AT_ONCE]
         yield from zip(some, asked.total_of(demand_at_each, operator.add, some, n_rows), strict=True)
 
 
@@ -251,9 +251,9 @@ def events_of_demand(
     }
 
 
-def demand_at_each(asked: dict[str, NDArray[Any]], moments: list[float], n_rows: int) -> NDArray[np.float64]:
-    """Return the demand for each row at each time, shape (n_moments, n_rows)."""
-    return np.array([demand_counts(as_of=moment, n_rows=n_rows, **asked) for moment in moments])
+def demand_at_each(asked: dict[str, NDArray[Any]], times: list[float], n_rows: int) -> NDArray[np.float64]:
+    """Return the demand for each row at each time, shape (n_times, n_rows)."""
+    return np.array([demand_counts(as_of=time, n_rows=n_rows, **asked) for time in times])
 
 
 def fill(
