@@ -108,11 +108,11 @@ class AlertRoute(StrictView):
     without_body = ("delete",)
 
     def known_buyer(self, request: Request) -> Buyer | None:
-        """Who it is about, of what only reads; None for one of whom nothing has been recorded."""
+        """The buyer of a request that only reads; None where no row of them exists."""
         return known_named_buyer_of(request)
 
     def buyer(self, request: Request) -> Buyer:
-        """The same, made at first sight."""
+        """The buyer of a request that writes; created if new."""
         return named_buyer_of(request)
 
 
@@ -205,7 +205,7 @@ class SavedSearchView(AlertRoute):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _found(self, request: Request, search_id: str) -> SavedSearch:
-        """Http404 for another buyer's: whether it exists is none of the caller's business."""
+        """The buyer's own row. Raises Http404 for another buyer's as for a missing one, so that neither is revealed."""
         search = SavedSearch.objects.filter(pk=int(search_id), buyer=self.known_buyer(request)).first()
         if search is None:
             raise Http404(_("There is no such saved search."))

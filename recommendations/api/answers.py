@@ -58,7 +58,7 @@ def _shown(attribute: AnyAttribute) -> Callable[[Any], Any]:
 
 
 def _answered(*, is_on_card: bool) -> list[tuple[str, str, Callable[[Any], Any]]]:
-    """Name in the answer, column, and how its values are shown."""
+    """For each attribute: field name of the answer, column, and the function that formats its values."""
     some = (attribute for attribute in ATTRIBUTES if attribute.is_on_card == is_on_card)
     return [(attribute.answers_as, attribute.column, _shown(attribute)) for attribute in some]
 

@@ -78,7 +78,7 @@ def checked_id(external_id: str) -> str:
 
 
 def known(external_id: str) -> Buyer:
-    """The buyer that an id stands for; Http404 for one of whom nothing has been recorded."""
+    """The buyer with an external id. Raises Http404 for an unknown one."""
     buyer = known_buyer(external_id=checked_id(external_id))
     if buyer is None:
         raise Http404(UNKNOWN)
@@ -86,7 +86,7 @@ def known(external_id: str) -> Buyer:
 
 
 def made(external_id: str) -> Buyer:
-    """The same, made at first sight."""
+    """The buyer with an external id; created if new."""
     return buyer_for_external_id(checked_id(external_id))
 
 
@@ -222,7 +222,7 @@ def as_shown(buyer: Buyer) -> dict[str, Any]:
 
 
 def profile_shown(buyer: Buyer) -> dict[str, Any] | None:
-    """What was learned of a buyer, brought up to date; None where nothing was, or where it may not be used."""
+    """The buyer's profile, recomputed if the log is ahead; None without one, or where it may not be used."""
     preference = current_preference(buyer) if buyer.is_personalised else None
     if preference is None:
         return None
@@ -288,7 +288,7 @@ class BuyerMergeView(BuyerRoute):
 
 
 def other_of(named: dict[str, str], into: Buyer) -> Buyer:
-    """Who is to be merged: what the id stands for now, else one that was merged into this buyer before.
+    """The buyer to merge: the one with this external id, else one that was merged into this buyer before.
 
     Raises Http404 for an unknown one.
     """

@@ -133,7 +133,7 @@ class SimilarByReferenceView(SimilarView):
 
 
 def visible_listing(request: Request, listing_id: str | None) -> Listing:
-    """The car of a request, which is or was for sale, to be read only; Http404 for a draft, which is not published."""
+    """The listing of a request, live or ended, for reading. Raises Http404 for a draft."""
     if listing_id is not None and (listing := row_shown(int(listing_id))):
         return listing
     shown = Listing.objects.exclude(status=Listing.Status.DRAFT).with_card_data()
@@ -141,7 +141,7 @@ def visible_listing(request: Request, listing_id: str | None) -> Listing:
 
 
 def with_market_prices(listings: Sequence[Listing]) -> list[dict[str, Any]]:
-    """Cars as the answers show them, each beside what such a car costs."""
+    """Listings, each with the market price of such a car, for an answer."""
     prices = market_prices_of(listings)
     return [{"listing": listing, "market_price": price} for listing, price in zip(listings, prices, strict=True)]
 

@@ -77,7 +77,7 @@ class EventSerializer(OriginSerializer):
 
 
 def misplaced_fields(event: Mapping[str, Any]) -> dict[str, str]:
-    """Fields that an event of this kind does not have, and why."""
+    """Errors for fields that an event of this kind does not take."""
     kind = event["kind"]
     given = {name for name in (*SEVERAL_CARS, "query", "dwell_seconds", "value") if event.get(name)}
     given |= {name for name in ("dwell_seconds", "value") if event.get(name) is not None}

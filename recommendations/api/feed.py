@@ -42,7 +42,7 @@ Fields = dict[str, list[str]]
 
 
 class Unprocessable(ValidationError):
-    """JSON, but not of the shape that was agreed on."""
+    """Valid JSON that does not have the documented shape."""
 
     status_code = 422
 
@@ -51,7 +51,7 @@ class Unprocessable(ValidationError):
 
 
 def interact(data: Any) -> dict[str, Any]:
-    """Write down what a user said of items; raises Unprocessable naming every wrong field."""
+    """Record the actions of a user on items. Raises Unprocessable naming every wrong field."""
     problems: Fields = {}
     body = _object(data)
     user_id = _id(body.get("user_id"), "user_id", "user_id" in body, problems)
@@ -72,7 +72,7 @@ def interact(data: Any) -> dict[str, Any]:
 
 
 def add(data: Any) -> dict[str, Any]:
-    """Put items on offer; raises Unprocessable naming every wrong field. Of an id that is repeated the last counts."""
+    """Add items to the feed; the last one counts where an id is repeated. Raises Unprocessable."""
     problems: Fields = {}
     body = _object(data)
     item_ids = _ids(body, "item_ids", settings.FEED_ITEMS_PER_REQUEST, problems)
@@ -177,7 +177,7 @@ def _timestamp(value: Any, problems: Fields) -> float | None:
 
 
 def timed(route: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Call, and note how long it took and how it ended, whichever way it was asked."""
+    """Call a function, and record its duration and outcome in the metrics."""
     started, status = time.perf_counter(), 500
     try:
         body = answer()
@@ -393,7 +393,7 @@ class CleanUpView(APIView):
 
 
 def empty_queues() -> None:
-    """Drop the tasks that wait; those that run meet an empty site."""
+    """Delete waiting tasks; tasks that are already running find no rows."""
     with broker_connection() as connection:
         for queue in settings.QUEUES:
             current_app.amqp.queues[queue](connection.default_channel).purge()

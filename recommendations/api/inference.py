@@ -34,7 +34,7 @@ Fields = dict[str, list[str]]
 
 
 class NotReady(APIException):
-    """Nothing to answer with yet."""
+    """No search is possible yet; the message gives the reason."""
 
     status_code = 503
     default_code = "unavailable"
@@ -71,7 +71,7 @@ def _answers(asked: list[tuple[Any, Question | None]], problems: Fields) -> list
 
 
 def _question(entry: Any, parameters: Mapping[str, str], path: str, problems: Fields) -> Question | None:
-    """What an entry asks; None where something about it is wrong, which is then among the problems."""
+    """The query of an entry; None where it is invalid, with the reason added to the problems."""
     if not isinstance(entry, dict):
         problems[path.rstrip(".") or "body"] = [_("An object with a name and a vector is expected.")]
         return None

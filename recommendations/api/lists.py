@@ -183,7 +183,7 @@ class RankView(StrictView):
 
 
 def list_request(request: Request, asked: dict[str, Any], data: Any) -> ListRequest:
-    """The question for a first page, or for the page after a list of the buyer. Raises Http404 for another list."""
+    """The request for a first page, or for the one after a served list. Raises Http404 for a list of others."""
     buyer, left_out = known_buyer_of(request), left_out_of(request, asked)
     filters = FiltersSerializer.filters_of(asked)
     if "after" not in asked:
@@ -209,14 +209,14 @@ def list_request(request: Request, asked: dict[str, Any], data: Any) -> ListRequ
 
 
 def left_out_of(request: Request, asked: dict[str, Any]) -> frozenset[int]:
-    """Our ids of the cars that a caller wants left out; ids that no car has are ignored."""
+    """Listing ids to exclude, given by id or external id; unknown external ids are ignored."""
     source = asked.get("exclude_source", default_source(request))
     named = Listing.objects.ids_by_reference({(source, external_id) for external_id in asked["exclude_external"]})
     return frozenset((*asked["exclude"], *named.values()))
 
 
 def address_of_next(request: Request, answer: RecommendedList) -> str | None:
-    """Where the next page is; the question that was asked is known with the list."""
+    """The URL of the next page; None after the last one. Filters are stored with the served list."""
     if not answer.has_next:
         return None
     asked = {"after": str(answer.id), "k": len(answer.items)}

@@ -68,7 +68,7 @@ class QuestionnaireSerializer(KnownFieldsSerializer):
 
     @staticmethod
     def answers_of(attrs: dict[str, Any]) -> dict[str, Any]:
-        """Checked answers as they are kept: in the names of ``ListingFilters``, without what was left open."""
+        """Validated answers as they are stored: by field of ``ListingFilters``, without empty ones."""
         answers = {kept: list(attrs[name]) if name in LISTS else attrs.get(name) for name, kept in KEPT_AS.items()}
         return {name: value for name, value in answers.items() if value not in (None, [])}
 
