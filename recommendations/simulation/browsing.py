@@ -216,7 +216,7 @@ class _Visit:
         return lists.since(first), events
 
     def _show(self, n_lists: int) -> _Lists:
-        moments = self._moments(n_lists)
+        times = self._times(n_lists)
         kinds = self.rng.choice(len(LIST_KINDS), n_lists, p=LIST_SHARE)
         candidates = np.full((n_lists, CANDIDATES), NOTHING)
         popular, random = kinds == POPULAR, kinds == RANDOM
@@ -224,36 +224,36 @@ class _Visit:
         candidates[popular] = np.minimum(np.searchsorted(self.appeal, points), len(self.market) - 1)
         candidates[random] = self.rng.integers(len(self.market), size=(int(random.sum()), CANDIDATES))
         queries: list[dict[str, Any]] = [{} for _ in kinds]
-        self._search(np.flatnonzero(kinds == SEARCHED), moments, candidates, queries)
-        return _Lists(moments, kinds, self._first_on_sale(candidates, moments), queries)
+        self._search(np.flatnonzero(kinds == SEARCHED), times, candidates, queries)
+        return _Lists(times, kinds, self._first_on_sale(candidates, times), queries)
 
-    def _moments(self, n_lists: int) -> Rows:
+    def _times(self, n_lists: int) -> Rows:
         """Draw the times of the lists, oldest first, within the weeks of the buyer's search."""
         span = self.behaviour.shopping_days * DAY
         latest = max(0.0, float(self.rng.normal(0, 20))) * DAY if self.rng.random() < 0.5 else 0.0
         latest = min(latest, (LONGEST_AGO_DAYS - self.behaviour.shopping_days) * DAY)
-        moments = latest + 600 + self.rng.random(n_lists) * span
-        return -np.sort(-moments).astype(np.int64)
+        times = latest + 600 + self.rng.random(n_lists) * span
+        return -np.sort(-times).astype(np.int64)
 
-    def _search(self, slots: Rows, moments: Rows, candidates: Rows, queries: list[dict[str, Any]]) -> None:
+    def _search(self, slots: Rows, times: Rows, candidates: Rows, queries: list[dict[str, Any]]) -> None:
         """Fill in the candidates of searches, newest first."""
         asked = [draw_query(self.taste, self.rng) for _ in range(1 + int(self.rng.integers(3)))]
         found = [find(query, self.market, self.coded) for query in asked]
         for slot in slots:
             which = int(self.rng.integers(len(asked)))
             rows = found[which]
-            newest = np.searchsorted(self.market.published_s[rows], moments[slot], side="right")
+            newest = np.searchsorted(self.market.published_s[rows], times[slot], side="right")
             rows = rows[newest : newest + CANDIDATES]
             candidates[slot, : len(rows)] = rows
             queries[slot] = asked[which]
 
-    def _first_on_sale(self, candidates: Rows, moments: Rows) -> Rows:
+    def _first_on_sale(self, candidates: Rows, times: Rows) -> Rows:
         """Return the first cars of each row of candidates that were for sale at its time, each once."""
-        is_good = (candidates != NOTHING) & self.market.is_on_sale(candidates, moments[:, None])
+        is_good = (candidates != NOTHING) & self.market.is_on_sale(candidates, times[:, None])
         is_good &= ~_is_repeated(candidates)
         slot = np.cumsum(is_good, axis=1) - 1
         is_good &= slot < LIST_LENGTH
-        rows = np.full((len(moments), LIST_LENGTH), NOTHING)
+        rows = np.full((len(times), LIST_LENGTH), NOTHING)
         of_list, column = np.nonzero(is_good)
         rows[of_list, slot[of_list, column]] = candidates[of_list, column]
         return rows
@@ -262,7 +262,7 @@ class _Visit:
         """Return the utility of each car of each list at its time, -inf in empty slots."""
         of_list, slot = np.nonzero(lists.rows != NOTHING)
         rows = lists.rows[of_list, slot]
-        here = utility(self.taste, self.coded.take(rows), lists.moments[of_list] / DAY)
+        here = utility(self.taste, self.coded.take(rows), lists.times[of_list] / DAY)
         here += self.behaviour.fancy * fixed_normal(self.fancy_key, rows)
         here -= self.behaviour.distance_aversion * np.log2(1 + self._distance_km(rows) / 40)
         worth = np.full(lists.rows.shape, -np.inf)
@@ -286,16 +286,14 @@ class _Visit:
         is_called = is_viewed & (self.rng.random(worth.shape) < _sigmoid(3.0 * liking - 7.2))
         searches = np.flatnonzero(lists.kinds == SEARCHED)
         nothing = np.full(len(searches), NOTHING)
-        parts = [
-            np.stack([np.full(len(searches), SEARCH), nothing, searches, 0 * searches, lists.moments[searches] + 2])
-        ]
+        parts = [np.stack([np.full(len(searches), SEARCH), nothing, searches, 0 * searches, lists.times[searches] + 2])]
         for kind, happened, wait_s in (
             (VIEW, is_viewed, 10), (FAVOURITE, is_kept, 40), (CONTACT, is_called, 90), (DISLIKE, is_disliked, 5),
         ):  # fmt: skip
             of_list, slot = np.nonzero(happened)
-            moment = lists.moments[of_list] - wait_s - 15 * slot
+            occurred_at = lists.times[of_list] - wait_s - 15 * slot
             rows = lists.rows[of_list, slot]
-            parts.append(np.stack([np.full(len(rows), kind), rows, of_list, slot + 1, moment]))
+            parts.append(np.stack([np.full(len(rows), kind), rows, of_list, slot + 1, occurred_at]))
         return np.concatenate(parts, axis=1)
 
     def _opened(self, worth: Floats) -> NDArray[np.bool_]:
@@ -321,13 +319,13 @@ class _Visit:
 class _Lists:
     """The lists that one buyer was shown, oldest first."""
 
-    moments: Rows
+    times: Rows
     kinds: Rows
     rows: Rows
     queries: list[dict[str, Any]]
 
     def since(self, first: int) -> _Lists:
-        return _Lists(self.moments[first:], self.kinds[first:], self.rows[first:], self.queries[first:])
+        return _Lists(self.times[first:], self.kinds[first:], self.rows[first:], self.queries[first:])
 
 
 def _merged(numbers: list[int], visits: list[tuple[_Lists, Rows]]) -> History:
@@ -337,10 +335,10 @@ def _merged(numbers: list[int], visits: list[tuple[_Lists, Rows]]) -> History:
         none = np.zeros(0, np.int64)
         lists, events = [_Lists(none, none, np.zeros((0, LIST_LENGTH), np.int64), [])], [np.zeros((5, 0), np.int64)]
         numbers = [0]
-    n_lists, n_events = [len(part.moments) for part in lists], [part.shape[1] for part in events]
+    n_lists, n_events = [len(part.times) for part in lists], [part.shape[1] for part in events]
     first_list = np.repeat(np.cumsum(n_lists) - n_lists, n_events)
-    moments = np.concatenate([part.moments for part in lists])
-    order = np.argsort(-moments, kind="stable")
+    times = np.concatenate([part.times for part in lists])
+    order = np.argsort(-times, kind="stable")
     new_slot = np.empty(len(order), np.int64)
     new_slot[order] = np.arange(len(order))
     kind, row, of_list, position, event_s = np.concatenate(events, axis=1)
@@ -349,7 +347,7 @@ def _merged(numbers: list[int], visits: list[tuple[_Lists, Rows]]) -> History:
     return History(
         list_buyer=np.repeat(numbers, n_lists)[order],
         list_kind=np.concatenate([part.kinds for part in lists])[order],
-        list_s=moments[order],
+        list_s=times[order],
         list_rows=np.concatenate([part.rows for part in lists])[order],
         list_query=[queries[slot] for slot in order],
         event_buyer=np.repeat(numbers, n_events)[by_time],
