@@ -125,11 +125,13 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
             "name", "is_enabled", "source", "seller", "origin", "address", "username", "host_key", "every_minutes",
             "alert_email",
         )  # fmt: skip
+        labels: ClassVar = {"every_minutes": "Comes every so many minutes"}
+        help_texts: ClassVar = {
+            "every_minutes": "1440 is once a day. Where files are uploaded: how often one is expected."
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["every_minutes"].label = "Comes every so many minutes"
-        self.fields["every_minutes"].help_text = f"1440 is once a day. {self.fields['every_minutes'].help_text}"
         given = dict(self.instance.options)
         given["columns"] = "\n".join(f"{heading}={target}" for heading, target in given.get("columns", {}).items())
         given["key"] = ",".join(given.get("key", ()))

@@ -81,7 +81,7 @@ class ImportMendAdmin(JobOfRunAdmin):
         is_any_left = BadRow.objects.filter(run__mends=object_id).exists()
         return [button for button in buttons if is_any_left or button.action_name != "catalog_importmend_rows_left"]
 
-    @action(description="Mend further rows", url_path="left", icon="build", permissions=["view"])
+    @action(description="Mend further rows", url_path="left", icon="build", permissions=["start"])
     def rows_left(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect("admin:catalog_importrun_rows", get_object_or_404(ImportMend, pk=object_id).run_id)
 
