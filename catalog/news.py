@@ -34,6 +34,11 @@ KINDS = {
 }
 
 
+def is_any_waiting() -> bool:
+    """Whether something has happened to a listing that was not passed on yet."""
+    return ListingNews.objects.exists()
+
+
 def pass_on_news() -> int:
     """Empty the queue; how many news were passed on. Several workers may do so at once: each takes other rows."""
     n_passed, until = 0, time.monotonic() + RUN_SECONDS

@@ -11,9 +11,12 @@ lock to another client.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
+from celery import Task
+from django.db import DatabaseError
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
@@ -48,6 +51,19 @@ class LeaderEntry(ModelEntry):
     def __init__(self, model: PeriodicTask, app: Any = None) -> None:
         self.seen_last_run_at = model.last_run_at  # the base class puts another time in the place of NULL
         super().__init__(model, app)
+
+
+def has_work(task: Task | None) -> bool:
+    """Whether a task would find something to do now; true of one that this release does not have.
+
+    A task that runs every few seconds says how to look: ``shared_task(has_work=staticmethod(function))``. That is one
+    query, where a run without work is a message, a worker's turn and a query.
+    """
+    look: Callable[[], bool] | None = getattr(task, "has_work", None)
+    try:
+        return look is None or look()
+    except DatabaseError:
+        return True  # the worker's to report, and to try again
 
 
 class Leadership:
@@ -169,11 +185,14 @@ class LeaderScheduler(DatabaseScheduler):
         return following
 
     def apply_entry(self, entry: LeaderEntry, producer: Any = None) -> None:
-        """Send the entry, where no other process has and nothing about its last run has changed since it was read."""
-        if self.leadership.claim(entry):
-            super().apply_entry(entry, producer=producer)
-        else:
+        """Send the entry, where no other process has and nothing about its last run has changed since it was read.
+
+        A run that would find nothing to do is noted in the row and not sent.
+        """
+        if not self.leadership.claim(entry):
             self.read_anew()
+        elif has_work(self.app.tasks.get(entry.task)):
+            super().apply_entry(entry, producer=producer)
 
     def read_anew(self) -> None:
         """Forget what was read before: another process has sent since, or an operator changed something."""

@@ -29,7 +29,14 @@ def run_feeds_task() -> None:
     feeds.send_alerts(now=timezone.now())
 
 
-@shared_task(name="catalog.pass_on_news", ignore_result=True, soft_time_limit=60, time_limit=75, **RETRY)
+@shared_task(
+    name="catalog.pass_on_news",
+    has_work=staticmethod(news.is_any_waiting),
+    ignore_result=True,
+    soft_time_limit=60,
+    time_limit=75,
+    **RETRY,
+)
 def pass_on_news_task() -> None:
     """Pass on what happened to listings to webhooks and alerts."""
     news.pass_on_news()

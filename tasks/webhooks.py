@@ -16,7 +16,13 @@ def deliver_task(endpoint_id: int) -> None:
     delivery.deliver_to(endpoint_id)
 
 
-@shared_task(name="webhooks.deliver_due", ignore_result=True, soft_time_limit=30, time_limit=45)
+@shared_task(
+    name="webhooks.deliver_due",
+    has_work=staticmethod(delivery.is_any_due),
+    ignore_result=True,
+    soft_time_limit=30,
+    time_limit=45,
+)
 def deliver_due_task() -> None:
     """Enqueue the retries whose time has come, and what a lost task left."""
     delivery.deliver_due()

@@ -77,6 +77,11 @@ def deliver_due() -> int:
     return sum(enqueue("webhooks.deliver", endpoint_id) for endpoint_id in waiting)
 
 
+def is_any_due() -> bool:
+    """Whether a delivery may be tried now, at any endpoint."""
+    return due(timezone.now()).exists()
+
+
 def due(now: datetime) -> QuerySet[Delivery]:
     """Deliveries that may be tried now, at endpoints that may be asked."""
     endpoints = Endpoint.objects.filter(Q(paused_until=None) | Q(paused_until__lte=now), is_enabled=True)

@@ -10,11 +10,17 @@ from datetime import datetime, timedelta
 
 import pytest
 from celery.beat import Scheduler
+from django.db import OperationalError
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from jobs.leader import STANDBY_SECONDS, LeaderScheduler, Leadership
+from catalog.models import ListingNews
+from jobs.leader import STANDBY_SECONDS, LeaderScheduler, Leadership, has_work
 from recommender_site.celery import app
+from tests.factories import ListingFactory
+from webhooks.kinds import Kind
+from webhooks.models import Endpoint
+from webhooks.publishing import Event, publish
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the scheduler closes connections between two looks
 
@@ -212,6 +218,43 @@ def test_a_leader_suspended_before_it_sends_does_not_send_what_the_next_one_sent
     monkeypatch.setattr(Leadership, "claim", overtaken)
     tick(leader)
     assert once_each(sent)
+
+
+def is_news() -> None:
+    ListingNews.objects.all().delete()
+    ListingFactory()
+
+
+def is_delivery() -> None:
+    publish([Event(kind=Kind.LISTING_SOLD, data={}, at=timezone.now())])
+
+
+@pytest.mark.parametrize(
+    ("task", "make_work"), [("catalog.pass_on_news", is_news), ("webhooks.deliver_due", is_delivery)]
+)
+def test_a_run_that_would_find_nothing_to_do_is_noted_and_not_sent(beats, sent, task, make_work):
+    Endpoint.objects.create(name="ours", url="https://shop.example/hook", events=[Kind.LISTING_SOLD])
+    ListingNews.objects.all().delete()
+    PeriodicTask.objects.exclude(name="Each hour").delete()
+    PeriodicTask.objects.update(task=task)
+    for n_sent in (0, 1):
+        PeriodicTask.objects.update(last_run_at=long_ago())
+        PeriodicTasks.update_changed()
+        tick(beats[0])
+        assert sent == ["Each hour"] * n_sent
+        assert PeriodicTask.objects.get().last_run_at > timezone.now() - timedelta(minutes=1)
+        make_work()
+
+
+def test_a_look_for_work_that_the_database_does_not_answer_leaves_it_to_the_worker(monkeypatch):
+    def away() -> bool:
+        raise OperationalError("away")
+
+    news = app.tasks["catalog.pass_on_news"]
+    monkeypatch.setattr(type(news), "has_work", staticmethod(away))
+    assert has_work(news)
+    assert has_work(app.tasks["maintenance.sweep_tokens"]), "it does not say how to look"
+    assert has_work(None)
 
 
 def test_an_entry_switched_off_a_moment_ago_is_not_sent(beats, sent):
