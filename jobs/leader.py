@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 from celery import Task
-from django.db import DatabaseError
+from django.db import Error
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
@@ -62,7 +62,7 @@ def has_work(task: Task | None) -> bool:
     look: Callable[[], bool] | None = getattr(task, "has_work", None)
     try:
         return look is None or look()
-    except DatabaseError:
+    except Error:
         return True  # the worker's to report, and to try again
 
 

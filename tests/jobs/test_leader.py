@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from celery.beat import Scheduler
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
@@ -246,9 +246,10 @@ def test_a_run_that_would_find_nothing_to_do_is_noted_and_not_sent(beats, sent, 
         make_work()
 
 
-def test_a_look_for_work_that_the_database_does_not_answer_leaves_it_to_the_worker(monkeypatch):
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])  # the second is of a connection that is closed
+def test_a_look_for_work_that_the_database_does_not_answer_leaves_it_to_the_worker(monkeypatch, error):
     def away() -> bool:
-        raise OperationalError("away")
+        raise error("away")
 
     news = app.tasks["catalog.pass_on_news"]
     monkeypatch.setattr(type(news), "has_work", staticmethod(away))
