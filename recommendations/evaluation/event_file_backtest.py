@@ -156,7 +156,7 @@ class AskedWindow:
         n_rows: Rows of the file in it.
         n_counted: Rows about something that is asked for.
         n_unreached: Rows about an item that could not be had, or was not known, at the moment.
-        n_unheard_of: These, and rows about an item that nobody had before the moment and whose beginning no file says:
+        n_unheard_of: These, and rows about an item without an event before the moment and whose beginning no file says:
             it may well be newer.
     """
 
@@ -325,7 +325,7 @@ def notes_on(file: EventFile, parameters: FileParameters, parts: Sequence[AskedW
         )
     if n_unheard_of := sum(one.n_unheard_of for one in parts) - n_unreached:
         notes.append(
-            f"{n_unheard_of:,} of them are about items that nobody had before the moment, and of which the item file "
+            f"{n_unheard_of:,} of them are about items without an event before the moment, and of which the item file "
             "does not say since when they can be had (--listed-at): they are listed as if they always could."
         )
     if len(parts) > 1:

@@ -16,26 +16,26 @@ from recommendations.training.held_out_case import HeldOut
 
 COLD, KNOWN = "cold buyers", "known buyers"
 CATEGORIES = ("fuel", "body", "gearbox", "make", "seller_kind")
-MOST_VALUES = 4  # of a category: those that most buyers went for
+MOST_VALUES = 4  # of a category: those that most buyers chose
 PRICE_BANDS = ("cheapest", "middle", "dearest")  # thirds of the candidates
 
 
 def segments_of(snapshot: ListingSnapshot, case: HeldOut, events: PartedEvents) -> dict[str, Flags]:
-    """Which buyers of a test belong to each segment: by what was known of them, and by what they went for after the
-    moment; shape (n_buyers,) each. A buyer who went for a diesel and an electric car belongs to both."""
+    """Which buyers of a test belong to each segment: by what was known of them, and by the cars that they chose after
+    the cutoff; shape (n_buyers,) each. A buyer who chose a diesel and an electric car belongs to both."""
     if not len(case):
         return {}
     is_known = np.isin(case.buyer_ids, events.gathered(buyers_before, case.cutoff))
-    return {KNOWN: is_known, COLD: ~is_known} | dict(_by_what_they_went_for(snapshot, case))
+    return {KNOWN: is_known, COLD: ~is_known} | dict(_by_chosen_cars(snapshot, case))
 
 
-def buyers_before(events: EventRows, moment: float) -> NDArray[np.int64]:
-    """Ids of the buyers who acted on a car before a moment; sorted."""
-    is_counted = (events.listing_ids > 0) & (weights_of(events) > 0) & (events.occurred_at < moment)
+def buyers_before(events: EventRows, cutoff: float) -> NDArray[np.int64]:
+    """Ids of the buyers who acted on a car before the cutoff; sorted."""
+    is_counted = (events.listing_ids > 0) & (weights_of(events) > 0) & (events.occurred_at < cutoff)
     return np.unique(events.buyer_ids[is_counted])
 
 
-def _by_what_they_went_for(snapshot: ListingSnapshot, case: HeldOut) -> Iterator[tuple[str, Flags]]:
+def _by_chosen_cars(snapshot: ListingSnapshot, case: HeldOut) -> Iterator[tuple[str, Flags]]:
     buyers = np.repeat(np.arange(len(case)), [len(own) for own in case.relevant])
     rows = case.candidate_rows[np.concatenate(case.relevant)]
 
