@@ -93,9 +93,8 @@ RECORD = f"""
         to_timestamp(%(occurred_at)s::float8), clock_timestamp()
     FROM buyer, unnest((SELECT %(event_ids)s::text[]), (SELECT %(kinds)s::text[]), (SELECT %(listing_ids)s::bigint[]))
         AS actions (event_id, kind, listing_id)
-    WHERE NOT EXISTS (
-        SELECT FROM recommendations_eventkey AS noted
-        WHERE noted.key = recommendations_key_of_event('recommendations_interaction', '', actions.event_id) OFFSET 0
+    WHERE NOT recommendations_is_key_noted(
+        recommendations_key_of_event('recommendations_interaction', '', actions.event_id)
     ) OR NOT EXISTS (  -- a key may outlive its event
         SELECT FROM recommendations_interaction AS earlier
         WHERE earlier.event_id = actions.event_id AND earlier.sender = '' OFFSET 0
